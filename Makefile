@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV ?= uv
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
+
+.PHONY: help run test demo check openapi lock clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r target line; do printf '  make %-8s %s\n' "$$target" "$$line"; done
+
+run: .venv/serving ## Set everything up and serve the sample district until Ctrl-C
+	@exec $(BIN)/python -m app.cli run-sample
+
+demo: .venv/serving ## Play the story against the running service and say where every yuan went
+	@exec $(BIN)/python -m app.cli demo
+
+test: check ## Run the whole suite
+	@private=$$(mktemp -d) && trap 'rm -rf "$$private"' EXIT && XDG_RUNTIME_DIR="$$private" $(BIN)/python -m pytest -n 2
+
+check: .venv/developing ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+openapi: .venv/serving ## Write openapi/openapi.json anew from the routes
+	$(BIN)/python -m app.cli openapi
+
+lock: ## Choose versions anew and pin them with hashes (needs uv)
+	$(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --upgrade --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+
+clean: ## Remove what was installed and cached; the data in .data stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than its lock file exactly when all of that file is installed.
+.venv/serving: requirements.lock
+.venv/developing: requirements-dev.lock
+.venv/serving .venv/developing:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "Installing $< (the first time takes a minute or two)"
+	@$(PIP) install --quiet --require-hashes --requirement $<
+	@touch $@

@@ -1,0 +1,1 @@
+"""One prepaid purchase of lessons: seats, lessons and their allocated prices."""

@@ -1,0 +1,125 @@
+"""Signing a contract under a seat limit, and letting it lapse unpaid."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.contracts import rules
+from app.contracts.models import LIVE, Contract, Lesson
+from app.contracts.rules import SEAT_HELD, OfferedLesson
+from app.db import district_of
+from app.errors import Conflict, NotFound, Refused
+from app.ids import number, uuid7
+from app.policy.packs import pack_for
+from app.policy.selling import Finding, judge_sale
+from app.registry import service as registry
+from app.security import Parent
+
+
+async def sign(session: AsyncSession, parent: Parent, class_id: UUID, student_id: UUID) -> Contract:
+    """Sell a child every class session of a class that has not started, and hold a seat for half an hour until it is paid.
+
+    Raises NotFound("registry.student_not_found", "registry.class_not_found"), Refused("registry.class_not_open"),
+    Refused("contracts.over") when no class session is left, Refused("contracts.rule") with the findings that forbid the sale,
+    Conflict("contracts.already_signed") while the child has a live contract there, Refused("contracts.full").
+    """
+    now = clock.now()
+    await registry.guards(session, parent.guardian_id, student_id)
+    course = await registry.course_for_sale(session, class_id)
+    lessons = rules.offer(course, now)
+    if not lessons:
+        raise Refused("contracts.over", "该班级的课次都已开始，不能再报名")
+    judged_by, findings = _judge(session, course.institution.kind, lessons)
+    await _check_seat(session, class_id, student_id, course.training_class.seats)
+    contract = Contract(
+        id=uuid7(),
+        contract_no=number("C", district_of(session)),
+        institution_id=course.institution.id,
+        class_id=class_id,
+        student_id=student_id,
+        guardian_id=parent.guardian_id,
+        amount_fen=rules.price_of(lessons),
+        status="created",
+        judged_by=judged_by,
+        findings=[asdict(finding) for finding in findings],
+        created_at=now,
+        lapses_at=now + SEAT_HELD,
+    )
+    session.add(contract)
+    await session.flush()
+    await _reserve(session, contract, lessons)
+    return contract
+
+
+async def own_contract(session: AsyncSession, parent: Parent, contract_id: UUID) -> Contract:
+    """The guardian's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
+    contract = await session.get(Contract, contract_id)
+    if contract is None or contract.guardian_id != parent.guardian_id:
+        raise NotFound("contracts.not_found", "没有这份合同")
+    return contract
+
+
+async def lock(session: AsyncSession, contract_id: UUID) -> Contract:
+    """The contract as it stands now, locked: the first lock of everything that moves its money. Raises NotFound("contracts.not_found")."""
+    contract = await session.scalar(
+        select(Contract).where(Contract.id == contract_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
+    if contract is None:
+        raise NotFound("contracts.not_found", "没有这份合同")
+    return contract
+
+
+async def lapse(session: AsyncSession, contract: Contract) -> bool:
+    """Free the seat of a locked, unpaid contract whose time is over; False where it is paid, lapsed, or still has time.
+
+    The caller has made sure, under the lock, that no payment of it is open.
+    """
+    now = clock.now()
+    if contract.status != "created" or contract.lapses_at > now:
+        return False
+    contract.status, contract.ended_at = "lapsed", now
+    await session.flush()
+    await session.execute(update(Lesson).where(Lesson.contract_id == contract.id).values(status="lapsed", changed_at=now))
+    return True
+
+
+def _judge(session: AsyncSession, kind: str, lessons: list[OfferedLesson]) -> tuple[str, list[Finding]]:
+    pack = pack_for(district_of(session), clock.today())
+    findings = judge_sale(pack, rules.facts_of(kind, lessons))
+    broken = [finding for finding in findings if not finding.passed]
+    if broken:
+        message_zh = "；".join(finding.message_zh for finding in broken)
+        raise Refused("contracts.rule", f"按规定不能这样收费：{message_zh}", findings=[asdict(finding) for finding in broken])
+    return pack.edition, findings
+
+
+async def _check_seat(session: AsyncSession, class_id: UUID, student_id: UUID, seats: int) -> None:
+    """The class row is locked, so what is counted here stays true until the commit."""
+    live = select(Contract.student_id).where(Contract.class_id == class_id, Contract.status.in_(LIVE))
+    if await session.scalar(select(live.where(Contract.student_id == student_id).exists())):
+        raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
+    taken = await session.scalar(select(func.count()).select_from(live.subquery()))
+    if taken is None or taken >= seats:
+        raise Refused("contracts.full", "该班级名额已满")
+
+
+async def _reserve(session: AsyncSession, contract: Contract, lessons: list[OfferedLesson]) -> None:
+    rows = [
+        {
+            "id": uuid7(),
+            "contract_id": contract.id,
+            "institution_id": contract.institution_id,
+            "class_session_id": lesson.class_session_id,
+            "student_id": contract.student_id,
+            "guardian_id": contract.guardian_id,
+            "number": position,
+            "price_fen": lesson.price_fen,
+            "status": "reserved",
+            "changed_at": contract.created_at,
+        }
+        for position, lesson in enumerate(lessons, start=1)
+    ]
+    await session.execute(insert(Lesson), rows)

@@ -1,0 +1,123 @@
+"""The only file that commits. A district is a schema; a session knows its district and reaches no other."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_TYPES = {str: Text(), datetime: DateTime(timezone=True), date: Date(), UUID: Uuid(), bytes: LargeBinary(), int: BigInteger()}
+
+
+class Base(DeclarativeBase):
+    """Tables of one district; they stand in its schema."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = _TYPES
+
+
+class PublicBase(DeclarativeBase):
+    """The few tables above districts."""
+
+    metadata = MetaData(naming_convention=_NAMES, schema="public")
+    type_annotation_map = _TYPES
+
+
+def one_of(column: str, *values: str) -> CheckConstraint:
+    """A CHECK that a text column holds one of the values: a state machine's states."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def schema_of(district: str) -> str:
+    """The schema of a district code. Raises ValueError for what is no GB/T 2260 code, so no other name reaches SQL."""
+    if not re.fullmatch(r"\d{6}", district):
+        raise ValueError("a district code is six digits")
+    return f"d{district}"
+
+
+@dataclass(frozen=True, slots=True)
+class District:
+    """A handle on one district's rows."""
+
+    code: str
+    _engine: AsyncEngine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed when the block ends, and rolled back when it raises."""
+        async with _sessions(self._engine, self.code)() as session:
+            yield session
+            await session.commit()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session that is never committed."""
+        async with _sessions(self._engine, self.code)() as session:
+            yield session
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For listeners that need a connection of their own."""
+        return self._engine
+
+
+class Database:
+    """Engines by district for one role's address; `public` for what is above districts."""
+
+    def __init__(self, url: str, pool_size: int = 8) -> None:
+        self._url = url
+        self._pool_size = pool_size
+        self._engines: dict[str, AsyncEngine] = {}
+
+    def district(self, code: str) -> District:
+        """The handle on a district; it does not ask whether the schema exists: a session there would fail closed."""
+        return District(code, self._engine(schema_of(code)))
+
+    @asynccontextmanager
+    async def public(self) -> AsyncIterator[AsyncSession]:
+        """A session on the tables above districts, committed at its end."""
+        async with _sessions(self._engine("public"), "")() as session:
+            yield session
+            await session.commit()
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+        for engine in self._engines.values():
+            await engine.dispose()
+        self._engines.clear()
+
+    def _engine(self, schema: str) -> AsyncEngine:
+        if schema not in self._engines:
+            self._engines[schema] = create_async_engine(
+                self._url,
+                pool_size=self._pool_size,
+                max_overflow=self._pool_size,
+                pool_pre_ping=True,
+                connect_args={"server_settings": {"search_path": schema, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"}},
+            )
+        return self._engines[schema]
+
+
+def _sessions(engine: AsyncEngine, district: str) -> async_sessionmaker[AsyncSession]:
+    info: dict[str, Any] = {"district": district}
+    return async_sessionmaker(engine, expire_on_commit=False, info=info)
+
+
+def district_of(session: AsyncSession) -> str:
+    """The code of the district that a session is in."""
+    code: str = session.info["district"]
+    return code

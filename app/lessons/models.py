@@ -1,0 +1,62 @@
+"""Why a fee left escrow: a guardian's confirmation, or an officer's ruling on a dispute."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint as Check
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, one_of
+
+
+class Dispute(Base):
+    """A guardian says that a delivered lesson was not as it should be; only that lesson stops. Opened → ruled."""
+
+    __tablename__ = "dispute"
+    __table_args__ = (
+        one_of("status", "opened", "ruled"),
+        Check("ruling IN ('release', 'return')", name="ruling"),
+        Check("(status = 'ruled') = (ruling IS NOT NULL AND ruled_by IS NOT NULL AND ruled_at IS NOT NULL)", name="ruled"),
+        Index("uq_dispute_one_open", "lesson_id", unique=True, postgresql_where=text("status = 'opened'")),
+        Index(None, "institution_id", "opened_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    lesson_id: Mapped[UUID] = mapped_column(ForeignKey("lesson.id"))
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    reason: Mapped[str]
+    status: Mapped[str]
+    opened_at: Mapped[datetime]
+    ruling: Mapped[str | None]
+    ruling_reason: Mapped[str | None]
+    ruled_by: Mapped[UUID | None]
+    ruled_at: Mapped[datetime | None]
+
+
+class Release(Base):
+    """划拨: the cause row of one `lesson_released` transfer, whose reference is this id. Exactly one of guardian and dispute caused it."""
+
+    __tablename__ = "release"
+    __table_args__ = (
+        Check("num_nonnulls(confirmed_by, dispute_id) = 1", name="one_cause"),
+        Check("amount_fen >= 1", name="amount"),
+        Index("uq_release_one_standing", "lesson_id", unique=True, postgresql_where=text("reversed_at IS NULL")),
+        Index("ix_release_unpaid", "institution_id", "final_at", postgresql_where=text("reversed_at IS NULL AND payout_id IS NULL")),
+        Index(None, "payout_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    lesson_id: Mapped[UUID] = mapped_column(ForeignKey("lesson.id"))
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payment.id"))
+    amount_fen: Mapped[int]
+    confirmed_by: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    dispute_id: Mapped[UUID | None] = mapped_column(ForeignKey("dispute.id"))
+    released_at: Mapped[datetime]
+    final_at: Mapped[datetime]
+    """From here on it may be paid out and no longer disputed."""
+    reversed_at: Mapped[datetime | None]
+    payout_id: Mapped[UUID | None]
+    """The live payout that lists it: settlement sets it when it drafts, and empties it when that payout ends unpaid."""

@@ -1,0 +1,42 @@
+"""Decisions about one lesson, as pure functions of its state."""
+
+from datetime import datetime, timedelta
+
+from app.errors import BadInput, Conflict
+from app.policy.packs import Pack
+
+MOST_AT_ONCE = 100
+LONGEST_REASON = 500
+
+_OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
+
+
+def confirmation_outcome(status: str) -> str:
+    """What a guardian's confirmation does to a lesson in this state; only "confirmed" changes it."""
+    return _OUTCOMES.get(status, "not_delivered")
+
+
+def final_at(pack: Pack, released_at: datetime) -> datetime:
+    """The instant from which a release may be paid out and no longer disputed."""
+    return released_at + timedelta(hours=pack.rule("release.final_after_hours").limits["hour"])
+
+
+def check_disputable(status: str, final_at: datetime | None, now: datetime) -> None:
+    """Let a guardian dispute a delivered lesson, and a confirmed one until its release (`final_at`) is final.
+
+    Raises Conflict "lessons.already_disputed", "lessons.final" or "lessons.not_delivered".
+    """
+    if status == "disputed":
+        raise Conflict("lessons.already_disputed", "该课时已在异议处理中")
+    if status == "confirmed" and (final_at is None or now >= final_at):
+        raise Conflict("lessons.final", "该课时已确认且划拨已生效，不能再提异议")
+    if status not in ("delivered", "confirmed"):
+        raise Conflict("lessons.not_delivered", "只能对已上课的课时提出异议")
+
+
+def check_reason(reason: str) -> str:
+    """A reason of 1 to 500 characters without the space around it. Raises BadInput "lessons.reason"."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= LONGEST_REASON:
+        raise BadInput("lessons.reason", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
+    return reason

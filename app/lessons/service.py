@@ -1,0 +1,219 @@
+"""What happens to a paid lesson: delivered, confirmed or disputed, ruled on. Each verb posts to the ledger once at most."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.contracts import lifecycle
+from app.contracts.models import Contract, Lesson
+from app.db import district_of
+from app.errors import BadInput, Conflict, NotFound, Refused
+from app.ids import uuid7
+from app.ledger import codes
+from app.ledger import service as ledger
+from app.ledger.models import Transfer
+from app.ledger.service import Posting
+from app.lessons import rules
+from app.lessons.models import Dispute, Release
+from app.policy.packs import pack_for
+from app.registry.models import ClassSession, Guardianship
+from app.security import InstitutionStaff, Parent, SupervisionStaff
+
+Ruling = Literal["release", "return"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a confirmation did to one lesson: confirmed | already_confirmed | not_delivered | disputed | refunded | not_found."""
+
+    lesson_id: UUID
+    outcome: str
+    released_fen: int
+
+
+async def deliver(
+    session: AsyncSession, staff: InstitutionStaff, class_session_id: UUID, attended_student_ids: Collection[UUID]
+) -> Sequence[Lesson]:
+    """Mark a class session of the institution delivered; return its paid lessons, now delivered, or missed by who did not attend.
+
+    Raises NotFound "lessons.session_not_found", Conflict "lessons.already_delivered", Refused "lessons.too_early" before
+    the session's end and "lessons.not_paid" where somebody attended who holds no paid lesson in it.
+    """
+    class_session = await session.get(ClassSession, class_session_id, populate_existing=True)
+    if class_session is None or class_session.institution_id != staff.institution_id:
+        raise NotFound("lessons.session_not_found", "没有这个课次")
+    now = clock.now()
+    if now < class_session.ends_at:
+        raise Refused("lessons.too_early", "课次结束后才能登记上课")
+    moved = await session.scalar(
+        update(ClassSession)
+        .where(ClassSession.id == class_session_id, ClassSession.status == "scheduled")
+        .values(status="delivered", delivered_at=now)
+        .returning(ClassSession.id)
+    )
+    if moved is None:
+        raise Conflict("lessons.already_delivered", "该课次已登记过上课")
+    lessons = await lifecycle.lock_lessons(session, Lesson.class_session_id == class_session_id)
+    paid = [lesson for lesson in lessons if lesson.status == "scheduled"]
+    attended = set(attended_student_ids)
+    strangers = attended - {lesson.student_id for lesson in paid}
+    if strangers:
+        raise Refused("lessons.not_paid", "到课名单中有人在本课次没有已缴费的课时", count=len(strangers))
+    for lesson in paid:
+        lesson.status = "delivered" if lesson.student_id in attended else "missed"
+        lesson.changed_at = now
+    await session.flush()
+    return paid
+
+
+async def confirm(session: AsyncSession, parent: Parent, lesson_ids: Sequence[UUID]) -> list[Outcome]:
+    """A guardian's consent that these lessons took place: their fees (fen) leave escrow for what the institution is owed.
+
+    The same lesson twice counts once; somebody else's lesson and an absent one are the same "not_found".
+    Raises BadInput "lessons.how_many" for none or more than 100.
+    """
+    wanted = list(dict.fromkeys(lesson_ids))
+    if not 1 <= len(wanted) <= rules.MOST_AT_ONCE:
+        raise BadInput("lessons.how_many", f"一次可确认 1 至 {rules.MOST_AT_ONCE} 个课时", field="lesson_ids")
+    lessons = await _lock(session, Lesson.id.in_(wanted), _guarded_by(parent))
+    outcomes = {lesson.id: rules.confirmation_outcome(lesson.status) for lesson in lessons}
+    confirmed = [lesson for lesson in lessons if outcomes[lesson.id] == "confirmed"]
+    await _release(session, confirmed, parent.actor, confirmed_by=parent.guardian_id)
+    released = {lesson.id: lesson.price_fen for lesson in confirmed}
+    return [Outcome(lesson_id, outcomes.get(lesson_id, "not_found"), released.get(lesson_id, 0)) for lesson_id in wanted]
+
+
+async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason: str) -> Dispute:
+    """A guardian's objection to a delivered lesson, or to a confirmed one whose release is not final: it stays in escrow until ruled on.
+
+    Raises BadInput "lessons.reason", NotFound "lessons.not_found", Conflict "lessons.already_disputed", "lessons.final" or
+    "lessons.not_delivered".
+    """
+    reason = rules.check_reason(reason)
+    lesson = _one(await _lock(session, Lesson.id == lesson_id, _guarded_by(parent)))
+    release = await session.scalar(
+        select(Release).where(Release.lesson_id == lesson_id, Release.reversed_at.is_(None)).with_for_update(key_share=True)
+    )
+    now = clock.now()
+    rules.check_disputable(lesson.status, release and release.final_at, now)
+    lesson.status, lesson.changed_at = "disputed", now
+    opened = Dispute(
+        id=uuid7(),
+        lesson_id=lesson_id,
+        institution_id=lesson.institution_id,
+        guardian_id=parent.guardian_id,
+        reason=reason,
+        status="opened",
+        opened_at=now,
+    )
+    session.add(opened)
+    if release is not None:
+        await _reverse(session, release, lesson.contract_id, parent.actor)
+    await session.flush()
+    return opened
+
+
+async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> Dispute:
+    """Decide a dispute. "release" pays the fee to the institution's account in the book; after "return" the lesson waits,
+    in the same transaction, for `refunds.give_back`.
+
+    Raises BadInput "lessons.reason", NotFound "lessons.not_found", Conflict "lessons.not_disputed".
+    """
+    reason = rules.check_reason(reason)
+    lesson = _one(await _lock(session, Lesson.id == lesson_id))
+    ruled = await session.scalar(
+        update(Dispute)
+        .where(Dispute.lesson_id == lesson_id, Dispute.status == "opened")
+        .values(status="ruled", ruling=ruling, ruling_reason=reason, ruled_by=officer.staff_id, ruled_at=clock.now())
+        .returning(Dispute)
+    )
+    if ruled is None:
+        raise Conflict("lessons.not_disputed", "该课时没有待处理的异议")
+    if ruling == "release":
+        await _release(session, [lesson], officer.actor, dispute_id=ruled.id)
+    return ruled
+
+
+async def _lock(session: AsyncSession, *criteria: ColumnElement[bool]) -> Sequence[Lesson]:
+    await lifecycle.lock_contracts(session, Contract.id.in_(select(Lesson.contract_id).where(*criteria)))
+    return await lifecycle.lock_lessons(session, *criteria)
+
+
+def _guarded_by(parent: Parent) -> ColumnElement[bool]:
+    return Lesson.student_id.in_(select(Guardianship.student_id).where(Guardianship.guardian_id == parent.guardian_id))
+
+
+def _one(lessons: Sequence[Lesson]) -> Lesson:
+    if not lessons:
+        raise NotFound("lessons.not_found", "没有这个课时")
+    return lessons[0]
+
+
+async def _release(
+    session: AsyncSession, lessons: Sequence[Lesson], posted_by: str, confirmed_by: UUID | None = None, dispute_id: UUID | None = None
+) -> None:
+    """Move the locked lessons' fees from escrow to payable, each with its cause row."""
+    if not lessons:
+        return
+    now = clock.now()
+    final_at = rules.final_at(pack_for(district_of(session), clock.business_date(now)), now)
+    cause = {"confirmed_by": confirmed_by, "dispute_id": dispute_id, "released_at": now, "final_at": final_at}
+    rows, postings = [], []
+    for lesson in lessons:
+        assert lesson.payment_id is not None
+        release_id = uuid7()
+        rows.append(
+            {
+                "id": release_id,
+                "lesson_id": lesson.id,
+                "institution_id": lesson.institution_id,
+                "payment_id": lesson.payment_id,
+                "amount_fen": lesson.price_fen,
+                **cause,
+            }
+        )
+        postings.append(
+            Posting(
+                kind="lesson_released",
+                reference=release_id,
+                book_id=lesson.institution_id,
+                debit=codes.escrow(lesson.payment_id),
+                credit=codes.PAYABLE,
+                amount_fen=lesson.price_fen,
+            )
+        )
+    await session.execute(
+        update(Lesson).where(Lesson.id.in_([lesson.id for lesson in lessons])).values(status="confirmed", changed_at=now)
+    )
+    await session.execute(insert(Release), rows)
+    await lifecycle.close_if_done(session, {lesson.contract_id for lesson in lessons})
+    await ledger.post(session, postings, posted_by=posted_by)
+
+
+async def _reverse(session: AsyncSession, release: Release, contract_id: UUID, posted_by: str) -> None:
+    """Bring a release's fee back from payable to escrow; to be called with its contract and lesson locked."""
+    if release.payout_id is not None:
+        raise Conflict("lessons.final", "该课时的款项已进入结算，不能再提异议")
+    release.reversed_at = clock.now()
+    await session.flush()
+    [contract] = await lifecycle.lock_contracts(session, Contract.id == contract_id)
+    await lifecycle.reopen(session, contract)
+    transfer_id = await session.scalar(
+        select(Transfer.id).where(Transfer.kind == "lesson_released", Transfer.reference == str(release.id))
+    )
+    assert transfer_id is not None
+    reversal = Posting(
+        kind="release_reversed",
+        reference=transfer_id,
+        book_id=release.institution_id,
+        debit=codes.PAYABLE,
+        credit=codes.escrow(release.payment_id),
+        amount_fen=release.amount_fen,
+        reverses=transfer_id,
+    )
+    await ledger.post(session, [reversal], posted_by=posted_by)

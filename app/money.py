@@ -1,0 +1,24 @@
+"""Integer fen: allocation without remainder, and how people read it."""
+
+MAX_FEN = 10**13
+
+
+def allocate(total_fen: int, weights: list[int]) -> list[int]:
+    """Split a total by weights so that the parts sum to it exactly (largest remainder; ties to the earlier part).
+
+    Raises ValueError for a negative total, no weights, or weights that are not positive.
+    """
+    if total_fen < 0 or not weights or min(weights) <= 0:
+        raise ValueError("allocate needs a total of at least 0 and positive weights")
+    whole = sum(weights)
+    parts = [total_fen * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total_fen * weights[i] % whole), i))
+    for i in by_remainder[: total_fen - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+def yuan(fen: int) -> str:
+    """Fen as people read them: ¥1,234.50, −¥0.01."""
+    sign = "−" if fen < 0 else ""
+    return f"{sign}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"

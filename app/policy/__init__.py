@@ -1,0 +1,1 @@
+"""Law and local practice as dated, cited data, and the pure functions that judge by it."""

@@ -1,0 +1,1 @@
+"""四端: each end parses, authorises, calls a slice and answers."""

@@ -1,0 +1,1 @@
+"""The bank's statement against the books, every difference named."""

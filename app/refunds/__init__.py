@@ -1,0 +1,1 @@
+"""Untaught lessons back to the paying account."""

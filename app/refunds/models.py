@@ -1,0 +1,54 @@
+"""A refund and the lessons it gives back."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint as Check
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, one_of
+
+
+class Refund(Base):
+    """退费. `refund_no` is the reference of its instruction, whose status is the refund's."""
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        one_of("cause", "guardian", "ruling"),
+        Check("amount_fen BETWEEN 1 AND 10000000000000", name="amount"),
+        Index(None, "contract_id"),
+        Index(None, "institution_id", "approved_at"),
+        Index(None, "guardian_id", "approved_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    refund_no: Mapped[str] = mapped_column(ForeignKey("instruction.reference"), unique=True)
+    contract_id: Mapped[UUID] = mapped_column(ForeignKey("contract.id"))
+    payment_id: Mapped[UUID] = mapped_column(ForeignKey("payment.id"))
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
+    guardian_id: Mapped[UUID] = mapped_column(ForeignKey("guardian.id"))
+    cause: Mapped[str]
+    reason: Mapped[str]
+    amount_fen: Mapped[int]
+    finding: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """The rule that approved it, with its source."""
+    approved_at: Mapped[datetime]
+
+
+class RefundLine(Base):
+    """One lesson given back at its allocated price; `live` until the refund ends unpaid and the lesson returns."""
+
+    __tablename__ = "refund_line"
+    __table_args__ = (
+        one_of("status_before", "scheduled", "missed", "disputed"),
+        Index("uq_refund_line_one_live", "lesson_id", unique=True, postgresql_where=text("live")),
+    )
+
+    refund_id: Mapped[UUID] = mapped_column(ForeignKey("refund.id"), primary_key=True)
+    lesson_id: Mapped[UUID] = mapped_column(ForeignKey("lesson.id"), primary_key=True)
+    amount_fen: Mapped[int]
+    status_before: Mapped[str]
+    live: Mapped[bool]

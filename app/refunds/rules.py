@@ -1,0 +1,47 @@
+"""Decisions about giving money back, as pure functions."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from app.errors import BadInput
+from app.policy.packs import Pack
+
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a refund was approved, ready to be stored as JSON: the rule, the pack or the dispute it stands in, and the source."""
+
+    rule: str
+    judged_by: str
+    source: str
+    message_zh: str
+
+
+def untaught(pack: Pack, lesson_count: int) -> dict[str, Any]:
+    """The finding that gives untaught lessons back at their full allocated price, at once."""
+    rule = pack.rule("refund.untaught")
+    assert rule.limits["bps"] == 10_000, "a pack that refunds a part needs a rule for the rest"
+    return asdict(Finding("refund.untaught", pack.edition, rule.source, f"{rule.title_zh}，共 {lesson_count} 课时"))
+
+
+def ruled(dispute_no: str) -> dict[str, Any]:
+    """The finding that gives one disputed lesson back because an officer ruled so."""
+    return asdict(Finding("refund.ruling", dispute_no, "监管部门对课时异议的裁决", "裁决退还本课时费用"))
+
+
+def status_after_return(status_before: str, reopened: bool) -> str:
+    """What a lesson becomes when the bank did not pay its refund out and the fee is back in escrow.
+
+    A disputed lesson was ruled untaught, and a contract that stays closed is taught no more: the guardian may ask for these again.
+    """
+    return "scheduled" if status_before == "scheduled" and reopened else "missed"
+
+
+def check_reason(reason: str) -> str:
+    """A reason of 1 to 500 characters without the space around it. Raises BadInput "refunds.reason"."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= LONGEST_REASON:
+        raise BadInput("refunds.reason", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
+    return reason

@@ -1,0 +1,1 @@
+"""四库: institutions, teachers, classes and their schedule, students and guardians."""

@@ -1,0 +1,122 @@
+"""What the registers show. Names of children come masked; pages go by (time, id), 100 rows at most."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import crypto
+from app.errors import NotFound
+from app.registry import service
+from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StudentView:
+    """A child as screens show it."""
+
+    id: UUID
+    name_masked: str
+    birth_month: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSessionView:
+    """One meeting of a class in an institution's calendar."""
+
+    id: UUID
+    class_id: UUID
+    class_name: str
+    number: int
+    starts_at: datetime
+    ends_at: datetime
+    status: str
+
+
+async def institutions(session: AsyncSession, after: tuple[datetime, UUID] | None = None, limit: int = PAGE) -> list[Institution]:
+    """Institutions in the order of entry; `after` is (created_at, id) of the last one seen."""
+    query = select(Institution).order_by(Institution.created_at, Institution.id).limit(min(limit, PAGE))
+    if after is not None:
+        query = query.where(tuple_(Institution.created_at, Institution.id) > after)
+    return list(await session.scalars(query))
+
+
+async def institution(session: AsyncSession, institution_id: UUID) -> Institution:
+    """One institution. Raises NotFound("registry.institution_not_found")."""
+    found = await session.get(Institution, institution_id)
+    if found is None:
+        raise NotFound("registry.institution_not_found", "没有这家机构")
+    return found
+
+
+async def teachers(
+    session: AsyncSession, institution_id: UUID, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
+) -> list[Teacher]:
+    """An institution's teachers in the order of entry; `after` is (created_at, id) of the last one seen."""
+    query = select(Teacher).where(Teacher.institution_id == institution_id).order_by(Teacher.created_at, Teacher.id)
+    if after is not None:
+        query = query.where(tuple_(Teacher.created_at, Teacher.id) > after)
+    return list(await session.scalars(query.limit(min(limit, PAGE))))
+
+
+async def class_sessions(
+    session: AsyncSession,
+    institution_id: UUID,
+    class_id: UUID | None = None,
+    status: str | None = None,
+    after: tuple[datetime, UUID] | None = None,
+    limit: int = PAGE,
+) -> list[ClassSessionView]:
+    """An institution's class sessions in the order they take place; `after` is (starts_at, id) of the last one seen."""
+    query = (
+        select(ClassSession, TrainingClass.name)
+        .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
+        .where(ClassSession.institution_id == institution_id)
+        .order_by(ClassSession.starts_at, ClassSession.id)
+        .limit(min(limit, PAGE))
+    )
+    if class_id is not None:
+        query = query.where(ClassSession.class_id == class_id)
+    if status is not None:
+        query = query.where(ClassSession.status == status)
+    if after is not None:
+        query = query.where(tuple_(ClassSession.starts_at, ClassSession.id) > after)
+    return [
+        ClassSessionView(row.id, row.class_id, name, row.number, row.starts_at, row.ends_at, row.status)
+        for row, name in await session.execute(query)
+    ]
+
+
+async def class_session(session: AsyncSession, institution_id: UUID, class_session_id: UUID) -> ClassSessionView:
+    """One class session of the institution's own. Raises NotFound("registry.class_session_not_found")."""
+    found = (
+        await session.execute(
+            select(ClassSession, TrainingClass.name)
+            .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
+            .where(ClassSession.id == class_session_id, ClassSession.institution_id == institution_id)
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFound("registry.class_session_not_found", "没有这次课")
+    row, name = found
+    return ClassSessionView(row.id, row.class_id, name, row.number, row.starts_at, row.ends_at, row.status)
+
+
+async def students(session: AsyncSession, guardian_id: UUID) -> list[StudentView]:
+    """The guardian's children in the order of entry, at most 20."""
+    return [student_view(child) for child in await service.children_of(session, guardian_id)]
+
+
+def student_view(student: Student) -> StudentView:
+    """A child as screens show it."""
+    return StudentView(student.id, masked_name(student), service.birth_month_of(student), student.created_at)
+
+
+def masked_name(student: Student) -> str:
+    """The child's name as screens show it: 王*明."""
+    return crypto.mask_name(service.name_of(student))

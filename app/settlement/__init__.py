@@ -1,0 +1,1 @@
+"""Payouts of final releases to the settlement account 结算账户."""

@@ -1,0 +1,1 @@
+"""Rules, alerts, clearances and rulings: what officers see and can stop."""

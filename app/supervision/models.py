@@ -1,0 +1,93 @@
+"""Thresholds, alerts and clearances."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint as Check
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, one_of
+
+RULES = ("large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "return_failed", "break")
+
+
+class Threshold(Base):
+    """An institution's alarm lines, in fen."""
+
+    __tablename__ = "threshold"
+    __table_args__ = (Check("large_transfer_fen > 0 AND large_day_fen > 0 AND minimum_balance_fen >= 0", name="lines"),)
+
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"), primary_key=True)
+    large_transfer_fen: Mapped[int]
+    large_day_fen: Mapped[int]
+    minimum_balance_fen: Mapped[int]
+    changed_at: Mapped[datetime]
+
+
+class Alert(Base):
+    """预警: a rule fired. Opened → acknowledged → resolved; one per `subject` while not resolved."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        one_of("rule", *RULES),
+        one_of("status", "opened", "acknowledged", "resolved"),
+        one_of("level", "yellow", "red"),
+        Index("uq_alert_one_open", "rule", "subject", unique=True, postgresql_where=text("status <> 'resolved'")),
+        Index(None, "institution_id", "opened_at"),
+        Index(None, "opened_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
+    rule: Mapped[str]
+    level: Mapped[str]
+    subject: Mapped[str]
+    """What it is about: an instruction, a movement, an account, a day; the key that de-duplicates."""
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    status: Mapped[str]
+    opened_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    note: Mapped[str | None]
+    changed_by: Mapped[UUID | None]
+
+
+class AlertEvent(Base):
+    """What dashboards tail. `seq` is taken under the cursor row's lock and held to the commit, so no reader can skip one."""
+
+    __tablename__ = "alert_event"
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    alert_id: Mapped[UUID] = mapped_column(ForeignKey("alert.id"))
+    status: Mapped[str]
+    at: Mapped[datetime]
+
+
+class Cursor(Base):
+    """Gapless counters and how far a tail has read; one row each."""
+
+    __tablename__ = "supervision_cursor"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int]
+
+
+class Clearance(Base):
+    """What was decided about one drafted payout: cleared or held by rule, released or rejected by an officer with a reason."""
+
+    __tablename__ = "clearance"
+    __table_args__ = (
+        one_of("decision", "cleared", "held", "released", "rejected"),
+        Check("(decision IN ('released', 'rejected')) = (decided_by IS NOT NULL AND reason IS NOT NULL)", name="officer"),
+        Index(None, "instruction_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    instruction_id: Mapped[UUID] = mapped_column(ForeignKey("instruction.id"))
+    decision: Mapped[str]
+    rule: Mapped[str | None]
+    reason: Mapped[str | None]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime]
