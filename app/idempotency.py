@@ -51,7 +51,7 @@ class Attempt:
 
 
 def attempt(principal: str, key: str | None, route: str, body: bytes) -> Attempt:
-    """Read a request's key. Raises BadInput `idempotency.missing`, or `idempotency.malformed` for other than 1 to 128 printable ASCII characters."""
+    """Read a request's key, 1 to 128 printable ASCII characters. Raises BadInput `idempotency.missing` or `idempotency.malformed`."""
     if key is None:
         raise BadInput("idempotency.missing", "缺少 Idempotency-Key 请求头")
     if not re.fullmatch(r"[!-~]{1,128}", key):
@@ -100,7 +100,7 @@ async def forget(session: AsyncSession, before: datetime) -> None:
 def _canonical(body: bytes) -> bytes:
     try:
         return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
 
 

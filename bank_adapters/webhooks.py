@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 TOLERANCE = timedelta(minutes=5)
 SECRET_PREFIX = "whsec_"  # noqa: S105
+MIN_KEY_BYTES = 24
 MAX_SIGNATURES = 16
 MAX_ID_LENGTH = 128
 
@@ -27,13 +28,26 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def secret_key(secret: str) -> bytes:
+    """The key behind a secret. Raises ValueError for a malformed secret, and for one that could be guessed."""
+    if not secret.startswith(SECRET_PREFIX):
+        raise ValueError("a webhook secret starts with whsec_")
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a webhook secret is base64 after whsec_") from error
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"a webhook secret has at least {MIN_KEY_BYTES} bytes")
+    return key
+
+
 def sign(secret: str, message_id: str, sent_at: datetime, body: bytes) -> dict[str, str]:
     """The three headers that authenticate `body`, sent at the aware instant `sent_at`. Raises ValueError for a malformed secret."""
     timestamp = str(int(sent_at.timestamp()))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": _signature(_key(secret), message_id, timestamp, body),
+        "webhook-signature": _signature(secret_key(secret), message_id, timestamp, body),
     }
 
 
@@ -42,7 +56,7 @@ def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) 
 
     Raises WebhookRefused otherwise, and ValueError for a malformed secret.
     """
-    key = _key(secret)
+    key = secret_key(secret)
     found = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp, offered = (found.get(f"webhook-{part}", "") for part in ("id", "timestamp", "signature"))
     # A dot in the id would let one signed text be cut into another id, time and body.
@@ -60,15 +74,6 @@ def verify(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) 
     if not any(matches):
         raise WebhookRefused("webhook-signature")
     return message_id
-
-
-def _key(secret: str) -> bytes:
-    if not secret.startswith(SECRET_PREFIX):
-        raise ValueError("a webhook secret starts with whsec_")
-    try:
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-    except binascii.Error as error:
-        raise ValueError("a webhook secret is base64 after whsec_") from error
 
 
 def _signature(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:

@@ -39,7 +39,10 @@ class BalanceReport(Base):
     """What the bank said an account holds, with its time."""
 
     __tablename__ = "balance_report"
-    __table_args__ = (Index(None, "bank_account_id", "as_of"),)
+    __table_args__ = (
+        Index(None, "bank_account_id", "as_of"),
+        Index("ix_balance_report_unjudged", "as_of", postgresql_where=text("judged_at IS NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     bank_account_id: Mapped[UUID] = mapped_column(ForeignKey("bank_account.id"))
@@ -69,7 +72,9 @@ class Collection(Base):
     cashier_url: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     due_at: Mapped[datetime]
-    """When the worker should next act on it: open it, or close it at the bank."""
+    """When the worker should next act on it: open it, or ask about it."""
+    sent_at: Mapped[datetime | None]
+    """When the bank was last asked to open it."""
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 

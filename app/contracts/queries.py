@@ -1,29 +1,28 @@
 """What contracts, their lessons and the classes on offer look like to their readers; pages of 100 rows at most."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import rules
 from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
+from app.contracts.rules import OfferedLesson
 from app.errors import NotFound
 from app.registry import service as registry
 from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
-from app.registry.queries import PAGE, masked_name
-
-type Cursor = tuple[datetime, UUID]
+from app.registry.queries import PAGE, Cursor, masked_name
 
 
 @dataclass(frozen=True, slots=True)
 class ClassView:
-    """A class as it stands in a list: who teaches it, what it costs in all, what is left of it."""
+    """A class in a list: who teaches it, what it costs in all, what is left of it."""
 
     id: UUID
     institution_id: UUID
@@ -37,7 +36,267 @@ class ClassView:
     lessons_left: int
     seats: int
     seats_left: int
-    starts_on: Any
-    ends_on: Any
+    starts_on: date
+    ends_on: date
     status: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A class with what joining it now would buy, and for how much."""
+
+    view: ClassView
+    lessons: list[OfferedLesson]
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class LessonView:
+    """A lesson with its place in the calendar; `number` counts within the contract."""
+
+    id: UUID
+    contract_id: UUID
+    class_session_id: UUID
+    class_name: str
+    student_id: UUID
+    student_name_masked: str
+    number: int
+    price_fen: int
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ContractView:
+    """A contract with its lessons; `escrow_fen` is what they still hold in escrow."""
+
+    id: UUID
+    contract_no: str
+    status: str
+    institution_id: UUID
+    institution_name: str
+    class_id: UUID
+    class_name: str
+    student_id: UUID
+    student_name_masked: str
+    amount_fen: int
+    escrow_fen: int
+    judged_by: str
+    findings: list[dict[str, Any]]
+    created_at: datetime
+    lapses_at: datetime
+    paid_at: datetime | None
+    ended_at: datetime | None
+    lessons: list[LessonView]
+
+
+async def open_classes(
+    session: AsyncSession, institution_id: UUID | None = None, after: Cursor | None = None, limit: int = PAGE
+) -> list[ClassView]:
+    """Classes that may be joined now, seats or not, in the order of opening; `after` is (created_at, id) of the last one seen."""
+    query = _classes(after, limit).where(TrainingClass.status == "opened", Institution.status == "approved", _lessons_left() > 0)
+    if institution_id is not None:
+        query = query.where(TrainingClass.institution_id == institution_id)
+    return [_class_view(row) for row in await session.execute(query)]
+
+
+async def classes_of_institution(
+    session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE
+) -> list[ClassView]:
+    """An institution's classes, past ones too, in the order of opening; `after` is (created_at, id) of the last one seen."""
+    query = _classes(after, limit).where(TrainingClass.institution_id == institution_id)
+    return [_class_view(row) for row in await session.execute(query)]
+
+
+async def offer(session: AsyncSession, class_id: UUID) -> Offer:
+    """A class and what joining it now would buy. Raises NotFound("registry.class_not_found")."""
+    course = await registry.course_of(session, class_id)
+    row = (await session.execute(_classes(None, 1).where(TrainingClass.id == class_id))).one()
+    lessons = rules.offer(course, clock.now())
+    return Offer(_class_view(row), lessons, rules.price_of(lessons))
+
+
+async def contracts_of_guardian(
+    session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE
+) -> list[ContractView]:
+    """The guardian's contracts, newest first; `after` is (created_at, id) of the last one seen."""
+    return await _contract_views(session, _contracts(after, limit).where(Contract.guardian_id == guardian_id))
+
+
+async def contracts_of_institution(
+    session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE
+) -> list[ContractView]:
+    """An institution's contracts, newest first; `after` is (created_at, id) of the last one seen."""
+    return await _contract_views(session, _contracts(after, limit).where(Contract.institution_id == institution_id))
+
+
+async def contract_of_guardian(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> ContractView:
+    """The guardian's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
+    return await _one(session, _contracts(None, 1).where(Contract.guardian_id == guardian_id, Contract.id == contract_id))
+
+
+async def contract_of_institution(session: AsyncSession, institution_id: UUID, contract_id: UUID) -> ContractView:
+    """The institution's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
+    return await _one(session, _contracts(None, 1).where(Contract.institution_id == institution_id, Contract.id == contract_id))
+
+
+async def lessons_of_guardian(
+    session: AsyncSession, guardian_id: UUID, status: str | None = None, after: Cursor | None = None, limit: int = PAGE
+) -> list[LessonView]:
+    """The guardian's children's lessons in the order they take place; `after` is (starts_at, id) of the last one seen."""
+    query = _lessons().where(Lesson.guardian_id == guardian_id).order_by(ClassSession.starts_at, Lesson.id).limit(min(limit, PAGE))
+    if status is not None:
+        query = query.where(Lesson.status == status)
+    if after is not None:
+        query = query.where(tuple_(ClassSession.starts_at, Lesson.id) > after)
+    return [_lesson_view(row) for row in await session.execute(query)]
+
+
+async def roster(session: AsyncSession, institution_id: UUID, class_session_id: UUID) -> list[LessonView]:
+    """The paid lessons of one of the institution's class sessions, at most 500 (the seats), in the order they were paid for."""
+    query = (
+        _lessons()
+        .where(
+            Lesson.institution_id == institution_id,
+            Lesson.class_session_id == class_session_id,
+            Lesson.status.not_in(("reserved", "lapsed")),
+        )
+        .order_by(Contract.paid_at, Lesson.id)
+    )
+    return [_lesson_view(row) for row in await session.execute(query)]
+
+
+def _lessons_left() -> Any:
+    """Class sessions of the class that have not started."""
+    return (
+        select(func.count())
+        .select_from(ClassSession)
+        .where(ClassSession.class_id == TrainingClass.id, ClassSession.starts_at > clock.now())
+        .correlate(TrainingClass)
+        .scalar_subquery()
+    )
+
+
+def _classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
+    taken = (
+        select(func.count())
+        .select_from(Contract)
+        .where(Contract.class_id == TrainingClass.id, Contract.status.in_(LIVE))
+        .correlate(TrainingClass)
+        .scalar_subquery()
+    )
+    query = (
+        select(TrainingClass, Institution.name, Teacher.name, Teacher.certificate_no, _lessons_left(), taken)
+        .join(Institution, Institution.id == TrainingClass.institution_id)
+        .join(Teacher, Teacher.id == TrainingClass.teacher_id)
+        .order_by(TrainingClass.created_at, TrainingClass.id)
+        .limit(min(limit, PAGE))
+    )
+    return query if after is None else query.where(tuple_(TrainingClass.created_at, TrainingClass.id) > after)
+
+
+def _class_view(row: Any) -> ClassView:
+    training_class, institution_name, teacher_name, certificate_no, lessons_left, taken = row
+    return ClassView(
+        id=training_class.id,
+        institution_id=training_class.institution_id,
+        institution_name=institution_name,
+        teacher_name=teacher_name,
+        teacher_certificate_no=certificate_no,
+        name=training_class.name,
+        subject=training_class.subject,
+        price_fen=training_class.price_fen,
+        lesson_count=training_class.lesson_count,
+        lessons_left=lessons_left,
+        seats=training_class.seats,
+        seats_left=max(training_class.seats - taken, 0),
+        starts_on=training_class.starts_on,
+        ends_on=training_class.ends_on,
+        status=training_class.status,
+        created_at=training_class.created_at,
+    )
+
+
+def _lessons() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Lesson, TrainingClass.name, ClassSession.starts_at, ClassSession.ends_at, Student)
+        .join(ClassSession, ClassSession.id == Lesson.class_session_id)
+        .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
+        .join(Contract, Contract.id == Lesson.contract_id)
+        .join(Student, Student.id == Lesson.student_id)
+    )
+
+
+def _lesson_view(row: Any) -> LessonView:
+    lesson, class_name, starts_at, ends_at, student = row
+    return LessonView(
+        id=lesson.id,
+        contract_id=lesson.contract_id,
+        class_session_id=lesson.class_session_id,
+        class_name=class_name,
+        student_id=student.id,
+        student_name_masked=masked_name(student),
+        number=lesson.number,
+        price_fen=lesson.price_fen,
+        status=lesson.status,
+        starts_at=starts_at,
+        ends_at=ends_at,
+    )
+
+
+def _contracts(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
+    query = (
+        select(Contract, Institution.name, TrainingClass.name, Student)
+        .join(Institution, Institution.id == Contract.institution_id)
+        .join(TrainingClass, TrainingClass.id == Contract.class_id)
+        .join(Student, Student.id == Contract.student_id)
+        .order_by(Contract.created_at.desc(), Contract.id.desc())
+        .limit(min(limit, PAGE))
+    )
+    return query if after is None else query.where(tuple_(Contract.created_at, Contract.id) < after)
+
+
+async def _contract_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ContractView]:
+    rows = (await session.execute(query)).all()
+    lessons: dict[UUID, list[LessonView]] = defaultdict(list)
+    listed = _lessons().where(Lesson.contract_id.in_([row[0].id for row in rows])).order_by(Lesson.contract_id, Lesson.number)
+    for row in await session.execute(listed):
+        lessons[row[0].contract_id].append(_lesson_view(row))
+    return [_contract_view(row, lessons[row[0].id]) for row in rows]
+
+
+def _contract_view(row: Any, lessons: list[LessonView]) -> ContractView:
+    contract, institution_name, class_name, student = row
+    return ContractView(
+        id=contract.id,
+        contract_no=contract.contract_no,
+        status=contract.status,
+        institution_id=contract.institution_id,
+        institution_name=institution_name,
+        class_id=contract.class_id,
+        class_name=class_name,
+        student_id=student.id,
+        student_name_masked=masked_name(student),
+        amount_fen=contract.amount_fen,
+        escrow_fen=_escrow(lessons),
+        judged_by=contract.judged_by,
+        findings=contract.findings,
+        created_at=contract.created_at,
+        lapses_at=contract.lapses_at,
+        paid_at=contract.paid_at,
+        ended_at=contract.ended_at,
+        lessons=lessons,
+    )
+
+
+def _escrow(lessons: Iterable[LessonView]) -> int:
+    return sum(lesson.price_fen for lesson in lessons if lesson.status in IN_ESCROW)
+
+
+async def _one(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> ContractView:
+    views = await _contract_views(session, query)
+    if not views:
+        raise NotFound("contracts.not_found", "没有这份合同")
+    return views[0]

@@ -1,9 +1,10 @@
-"""Signing a contract under a seat limit, and letting it lapse unpaid."""
+"""Signing a contract under a seat limit, taking its payment, and letting it lapse unpaid."""
 
 from dataclasses import asdict
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -16,6 +17,7 @@ from app.ids import number, uuid7
 from app.policy.packs import pack_for
 from app.policy.selling import Finding, judge_sale
 from app.registry import service as registry
+from app.registry.models import ClassSession
 from app.security import Parent
 
 
@@ -70,6 +72,30 @@ async def lock(session: AsyncSession, contract_id: UUID) -> Contract:
     if contract is None:
         raise NotFound("contracts.not_found", "没有这份合同")
     return contract
+
+
+async def pay(session: AsyncSession, contract: Contract, payment_id: UUID, paid_at: datetime) -> None:
+    """Turn a locked, unpaid contract and its lessons into paid ones; the caller posts the money in the same transaction.
+
+    A lesson whose class session was delivered in the meantime is missed: the child stood on no roster, so it can be refunded.
+    """
+    assert contract.status == "created"
+    contract.status, contract.paid_at = "paid", paid_at
+    await session.flush()
+    sold = select(Lesson.class_session_id).where(Lesson.contract_id == contract.id)
+    # Whoever delivers a class session locks it first, then its lessons: after this line none of them is being delivered.
+    await session.execute(select(ClassSession.id).where(ClassSession.id.in_(sold)).order_by(ClassSession.id).with_for_update(read=True))
+    await session.execute(select(Lesson.id).where(Lesson.contract_id == contract.id).order_by(Lesson.id).with_for_update(key_share=True))
+    await session.execute(
+        update(Lesson)
+        .where(Lesson.contract_id == contract.id, ClassSession.id == Lesson.class_session_id)
+        .values(
+            payment_id=payment_id,
+            status=case((ClassSession.status == "delivered", "missed"), else_="scheduled"),
+            changed_at=clock.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def lapse(session: AsyncSession, contract: Contract) -> bool:

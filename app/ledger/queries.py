@@ -121,14 +121,21 @@ async def balance_at(session: AsyncSession, book_id: UUID, code: str, instant: d
 
 
 async def cash_by_value_date(session: AsyncSession, book_id: UUID, code: str, value_on: date) -> int:
-    """Fen of an asset account counting every transfer with a value date up to that day: what the bank's closing balance must be."""
-    account_id = await _account(session, book_id, code)
+    """Fen of an asset account counting every transfer with a value date up to that day: what the bank's closing balance must be.
+
+    An account that has never moved holds nothing.
+    """
     total = await session.scalar(
         text("""
-            SELECT coalesce((SELECT sum(amount_fen) FROM transfer WHERE debit = :account AND value_on <= :day), 0)
-                 - coalesce((SELECT sum(amount_fen) FROM transfer WHERE credit = :account AND value_on <= :day), 0)
+            SELECT coalesce(sum(moved.fen), 0)::bigint FROM ledger_account a
+            CROSS JOIN LATERAL (
+                SELECT t.amount_fen AS fen FROM transfer t WHERE t.debit = a.id AND t.value_on <= :day
+                UNION ALL
+                SELECT -t.amount_fen FROM transfer t WHERE t.credit = a.id AND t.value_on <= :day
+            ) AS moved
+            WHERE a.book_id = :book AND a.code = :code
         """),
-        {"account": account_id, "day": value_on},
+        {"book": book_id, "code": code, "day": value_on},
     )
     return int(total or 0)
 

@@ -1,5 +1,6 @@
 """Decisions about one lesson, as pure functions of its state."""
 
+import unicodedata
 from datetime import datetime, timedelta
 
 from app.errors import BadInput, Conflict
@@ -8,6 +9,7 @@ from app.policy.packs import Pack
 MOST_AT_ONCE = 100
 LONGEST_REASON = 500
 
+_UNSTORABLE = {"Cc", "Cs"}
 _OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
 
 
@@ -34,9 +36,9 @@ def check_disputable(status: str, final_at: datetime | None, now: datetime) -> N
         raise Conflict("lessons.not_delivered", "只能对已上课的课时提出异议")
 
 
-def check_reason(reason: str) -> str:
-    """A reason of 1 to 500 characters without the space around it. Raises BadInput "lessons.reason"."""
-    reason = reason.strip()
-    if not 1 <= len(reason) <= LONGEST_REASON:
-        raise BadInput("lessons.reason", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
-    return reason
+def clean_reason(reason: str) -> str:
+    """A reason on one line, of 1 to 500 characters. Raises BadInput "reason.invalid"."""
+    line = " ".join(reason.split())
+    if not 1 <= len(line) <= LONGEST_REASON or any(unicodedata.category(char) in _UNSTORABLE for char in line):
+        raise BadInput("reason.invalid", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
+    return line

@@ -91,16 +91,16 @@ async def confirm(session: AsyncSession, parent: Parent, lesson_ids: Sequence[UU
 async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason: str) -> Dispute:
     """A guardian's objection to a delivered lesson, or to a confirmed one whose release is not final: it stays in escrow until ruled on.
 
-    Raises BadInput "lessons.reason", NotFound "lessons.not_found", Conflict "lessons.already_disputed", "lessons.final" or
+    Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.already_disputed", "lessons.final" or
     "lessons.not_delivered".
     """
-    reason = rules.check_reason(reason)
+    reason = rules.clean_reason(reason)
     lesson = _one(await _lock(session, Lesson.id == lesson_id, _guarded_by(parent)))
     release = await session.scalar(
         select(Release).where(Release.lesson_id == lesson_id, Release.reversed_at.is_(None)).with_for_update(key_share=True)
     )
     now = clock.now()
-    rules.check_disputable(lesson.status, release and release.final_at, now)
+    rules.check_disputable(lesson.status, release.final_at if release else None, now)
     lesson.status, lesson.changed_at = "disputed", now
     opened = Dispute(
         id=uuid7(),
@@ -122,11 +122,11 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
     """Decide a dispute. "release" pays the fee to the institution's account in the book; after "return" the lesson waits,
     in the same transaction, for `refunds.give_back`.
 
-    Raises BadInput "lessons.reason", NotFound "lessons.not_found", Conflict "lessons.not_disputed".
+    Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.not_disputed".
     """
-    reason = rules.check_reason(reason)
+    reason = rules.clean_reason(reason)
     lesson = _one(await _lock(session, Lesson.id == lesson_id))
-    ruled = await session.scalar(
+    ruled: Dispute | None = await session.scalar(
         update(Dispute)
         .where(Dispute.lesson_id == lesson_id, Dispute.status == "opened")
         .values(status="ruled", ruling=ruling, ruling_reason=reason, ruled_by=officer.staff_id, ruled_at=clock.now())
@@ -187,9 +187,7 @@ async def _release(
                 amount_fen=lesson.price_fen,
             )
         )
-    await session.execute(
-        update(Lesson).where(Lesson.id.in_([lesson.id for lesson in lessons])).values(status="confirmed", changed_at=now)
-    )
+    await session.execute(update(Lesson).where(Lesson.id.in_([lesson.id for lesson in lessons])).values(status="confirmed", changed_at=now))
     await session.execute(insert(Release), rows)
     await lifecycle.close_if_done(session, {lesson.contract_id for lesson in lessons})
     await ledger.post(session, postings, posted_by=posted_by)
@@ -201,11 +199,8 @@ async def _reverse(session: AsyncSession, release: Release, contract_id: UUID, p
         raise Conflict("lessons.final", "该课时的款项已进入结算，不能再提异议")
     release.reversed_at = clock.now()
     await session.flush()
-    [contract] = await lifecycle.lock_contracts(session, Contract.id == contract_id)
-    await lifecycle.reopen(session, contract)
-    transfer_id = await session.scalar(
-        select(Transfer.id).where(Transfer.kind == "lesson_released", Transfer.reference == str(release.id))
-    )
+    await lifecycle.reopen(session, await session.get_one(Contract, contract_id))
+    transfer_id = await session.scalar(select(Transfer.id).where(Transfer.kind == "lesson_released", Transfer.reference == str(release.id)))
     assert transfer_id is not None
     reversal = Posting(
         kind="release_reversed",

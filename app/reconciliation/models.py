@@ -32,12 +32,16 @@ class Reconciliation(Base):
 
 
 class Break(Base):
-    """A named difference (差错) of one account and day."""
+    """A named difference (差错) of one account and day.
+
+    `amount_fen` is what the bank shows beyond the books, negative where it shows less; of an uninstructed debit,
+    which is in the books too, it is what nobody has made good yet.
+    """
 
     __tablename__ = "reconciliation_break"
     __table_args__ = (
         ForeignKeyConstraint(["bank_account_id", "value_on"], ["reconciliation.bank_account_id", "reconciliation.value_on"]),
-        one_of("kind", "not_at_bank", "not_in_books", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs"),
+        one_of("kind", "not_at_bank", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs"),
         Index(None, "bank_account_id", "value_on"),
     )
 
@@ -47,3 +51,4 @@ class Break(Base):
     kind: Mapped[str]
     amount_fen: Mapped[int]
     reference: Mapped[str]
+    """Ours of the line, or the bank's number for it; the value date where the whole day differs."""

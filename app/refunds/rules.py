@@ -2,11 +2,9 @@
 
 from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
-from app.errors import BadInput
 from app.policy.packs import Pack
-
-LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +24,9 @@ def untaught(pack: Pack, lesson_count: int) -> dict[str, Any]:
     return asdict(Finding("refund.untaught", pack.edition, rule.source, f"{rule.title_zh}，共 {lesson_count} 课时"))
 
 
-def ruled(dispute_no: str) -> dict[str, Any]:
+def ruled(dispute_id: UUID) -> dict[str, Any]:
     """The finding that gives one disputed lesson back because an officer ruled so."""
-    return asdict(Finding("refund.ruling", dispute_no, "监管部门对课时异议的裁决", "裁决退还本课时费用"))
+    return asdict(Finding("refund.ruling", str(dispute_id), "监管部门对课时异议的裁决", "裁决退还本课时费用"))
 
 
 def status_after_return(status_before: str, reopened: bool) -> str:
@@ -37,11 +35,3 @@ def status_after_return(status_before: str, reopened: bool) -> str:
     A disputed lesson was ruled untaught, and a contract that stays closed is taught no more: the guardian may ask for these again.
     """
     return "scheduled" if status_before == "scheduled" and reopened else "missed"
-
-
-def check_reason(reason: str) -> str:
-    """A reason of 1 to 500 characters without the space around it. Raises BadInput "refunds.reason"."""
-    reason = reason.strip()
-    if not 1 <= len(reason) <= LONGEST_REASON:
-        raise BadInput("refunds.reason", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
-    return reason

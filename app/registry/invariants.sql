@@ -1,33 +1,37 @@
--- invariant: registry.schedule: a class has one class session for each lesson, numbered without a gap
+-- invariant: registry.schedule: A class has one class session for each lesson, numbered without a gap
 SELECT c.institution_id AS book_id, c.id::text AS "row",
        format('%s lessons, %s class sessions, last number %s', c.lesson_count, count(s.id), max(s.number)) AS detail
 FROM training_class c LEFT JOIN class_session s ON s.class_id = c.id
 WHERE CAST(:book AS uuid) IS NULL OR c.institution_id = :book
 GROUP BY c.id
-HAVING count(s.id) <> c.lesson_count OR max(s.number) IS DISTINCT FROM c.lesson_count
--- invariant: registry.overlap: no two class sessions of a class overlap, and a higher number comes later
+HAVING count(s.id) <> c.lesson_count OR max(s.number) IS DISTINCT FROM c.lesson_count;
+
+-- invariant: registry.overlap: No two class sessions of a class overlap, and a higher number comes later
 SELECT s.institution_id AS book_id, s.id::text AS "row", format('starts %s, the one before ends %s', s.starts_at, s.ends_before) AS detail
 FROM (
     SELECT id, institution_id, starts_at, lag(ends_at) OVER (PARTITION BY class_id ORDER BY number) AS ends_before
     FROM class_session
     WHERE CAST(:book AS uuid) IS NULL OR institution_id = :book
 ) s
-WHERE s.starts_at < s.ends_before
--- invariant: registry.one_institution: a class, its teacher and its class sessions are of one institution
+WHERE s.starts_at < s.ends_before;
+
+-- invariant: registry.one_institution: A class, its teacher and its class sessions are of one institution
 SELECT c.institution_id AS book_id, c.id::text AS "row", format('teacher of %s', t.institution_id) AS detail
 FROM training_class c JOIN teacher t ON t.id = c.teacher_id
 WHERE (CAST(:book AS uuid) IS NULL OR c.institution_id = :book) AND t.institution_id <> c.institution_id
 UNION ALL
 SELECT c.institution_id, s.id::text, format('class session of %s', s.institution_id)
 FROM training_class c JOIN class_session s ON s.class_id = c.id
-WHERE (CAST(:book AS uuid) IS NULL OR c.institution_id = :book) AND s.institution_id <> c.institution_id
--- invariant: registry.price: no lesson of a class costs less than one fen
+WHERE (CAST(:book AS uuid) IS NULL OR c.institution_id = :book) AND s.institution_id <> c.institution_id;
+
+-- invariant: registry.price: No lesson of a class costs less than one fen
 SELECT c.institution_id AS book_id, c.id::text AS "row", format('%s fen for %s lessons', c.price_fen, c.lesson_count) AS detail
 FROM training_class c
-WHERE (CAST(:book AS uuid) IS NULL OR c.institution_id = :book) AND c.price_fen < c.lesson_count
--- invariant: registry.bank_accounts: an institution has its supervised and its settlement account
+WHERE (CAST(:book AS uuid) IS NULL OR c.institution_id = :book) AND c.price_fen < c.lesson_count;
+
+-- invariant: registry.bank_accounts: An institution has its supervised and its settlement account
 SELECT i.id AS book_id, i.id::text AS "row", format('%s bank accounts', count(b.id)) AS detail
 FROM institution i LEFT JOIN bank_account b ON b.book_id = i.id
 WHERE CAST(:book AS uuid) IS NULL OR i.id = :book
 GROUP BY i.id
-HAVING count(b.id) <> 2
+HAVING count(b.id) <> 2;

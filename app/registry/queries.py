@@ -13,6 +13,8 @@ from app.registry import service
 from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
 
 PAGE = 100
+Cursor = tuple[datetime, UUID]
+"""Time and id of the last row seen, in the order of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class ClassSessionView:
     status: str
 
 
-async def institutions(session: AsyncSession, after: tuple[datetime, UUID] | None = None, limit: int = PAGE) -> list[Institution]:
+async def institutions(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[Institution]:
     """Institutions in the order of entry; `after` is (created_at, id) of the last one seen."""
     query = select(Institution).order_by(Institution.created_at, Institution.id).limit(min(limit, PAGE))
     if after is not None:
@@ -54,9 +56,7 @@ async def institution(session: AsyncSession, institution_id: UUID) -> Institutio
     return found
 
 
-async def teachers(
-    session: AsyncSession, institution_id: UUID, after: tuple[datetime, UUID] | None = None, limit: int = PAGE
-) -> list[Teacher]:
+async def teachers(session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[Teacher]:
     """An institution's teachers in the order of entry; `after` is (created_at, id) of the last one seen."""
     query = select(Teacher).where(Teacher.institution_id == institution_id).order_by(Teacher.created_at, Teacher.id)
     if after is not None:
@@ -69,7 +69,7 @@ async def class_sessions(
     institution_id: UUID,
     class_id: UUID | None = None,
     status: str | None = None,
-    after: tuple[datetime, UUID] | None = None,
+    after: Cursor | None = None,
     limit: int = PAGE,
 ) -> list[ClassSessionView]:
     """An institution's class sessions in the order they take place; `after` is (starts_at, id) of the last one seen."""

@@ -39,7 +39,7 @@ async def create_institution(session: AsyncSession, draft: InstitutionDraft) -> 
     draft = rules.check_institution(draft)
     institution_id, now = uuid7(), clock.now()
     await ledger.open_book(session, institution_id)
-    entered = await session.scalar(
+    entered: Institution | None = await session.scalar(
         insert(Institution)
         .values(
             id=institution_id,
@@ -64,7 +64,7 @@ async def create_teacher(session: AsyncSession, institution_id: UUID, name: str,
 
     Raises BadInput naming the field, Conflict("registry.teacher_known") for a certificate that is already entered there.
     """
-    entered = await session.scalar(
+    entered: Teacher | None = await session.scalar(
         insert(Teacher)
         .values(
             id=uuid7(),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, one_of
 
-RULES = ("large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "return_failed", "break")
+RULES = ("large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "instruction_failed", "break")
 
 
 class Threshold(Base):
@@ -36,8 +36,8 @@ class Alert(Base):
         one_of("status", "opened", "acknowledged", "resolved"),
         one_of("level", "yellow", "red"),
         Index("uq_alert_one_open", "rule", "subject", unique=True, postgresql_where=text("status <> 'resolved'")),
-        Index(None, "institution_id", "opened_at"),
-        Index(None, "opened_at"),
+        Index(None, "institution_id", "id"),
+        Index("ix_alert_open", "id", postgresql_where=text("status <> 'resolved'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -45,7 +45,7 @@ class Alert(Base):
     rule: Mapped[str]
     level: Mapped[str]
     subject: Mapped[str]
-    """What it is about: an instruction, a movement, an account, a day; the key that de-duplicates."""
+    """What it is about, `instruction:…`, `movement:…`, `account:…`, `day:…`: the key that de-duplicates."""
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     status: Mapped[str]
     opened_at: Mapped[datetime]
@@ -81,7 +81,8 @@ class Clearance(Base):
     __table_args__ = (
         one_of("decision", "cleared", "held", "released", "rejected"),
         Check("(decision IN ('released', 'rejected')) = (decided_by IS NOT NULL AND reason IS NOT NULL)", name="officer"),
-        Index(None, "instruction_id"),
+        Index("uq_clearance_one_judgement", "instruction_id", unique=True, postgresql_where=text("decision IN ('cleared', 'held')")),
+        Index("uq_clearance_one_decision", "instruction_id", unique=True, postgresql_where=text("decision IN ('released', 'rejected')")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from bank_adapters import webhooks
 from bank_adapters.mock_bank.knobs import KnobKind, Operation
 
 MAX_AMOUNT_FEN = 10**13
@@ -72,7 +73,13 @@ class ClientForm(Form):
     slug: Slug
     api_key: Annotated[str, StringConstraints(min_length=8, max_length=200)]
     notice_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=1000)] | None = None
-    notice_secret: Annotated[str, StringConstraints(pattern=r"^whsec_[0-9A-Za-z+/]+=*$")]
+    notice_secret: str
+
+    @field_validator("notice_secret")
+    @classmethod
+    def _can_sign(cls, secret: str) -> str:
+        webhooks.secret_key(secret)
+        return secret
 
 
 class AccountForm(Form):

@@ -24,6 +24,19 @@ def upgrade() -> None:
 
 def _tables() -> None:
     op.create_table(
+        "audit_entry",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
+    )
+    op.create_index(op.f("ix_audit_entry_at"), "audit_entry", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_entry_subject_at"), "audit_entry", ["subject", "at"], unique=False)
+    op.create_table(
         "bank_notice",
         sa.Column("connection", sa.Text(), nullable=False),
         sa.Column("notice_id", sa.Text(), nullable=False),
@@ -55,6 +68,35 @@ def _tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_guardian")),
         sa.UniqueConstraint("phone_index", name=op.f("uq_guardian_phone_index")),
+    )
+    op.create_table(
+        "idempotency_key",
+        sa.Column("principal", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("body_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("length(body_sha256) = 32", name=op.f("ck_idempotency_key_body_sha256")),
+        sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_idempotency_key")),
+    )
+    op.create_index(op.f("ix_idempotency_key_created_at"), "idempotency_key", ["created_at"], unique=False)
+    op.create_table(
+        "sign_in_code",
+        sa.Column("phone_index", sa.LargeBinary(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("phone_index", name=op.f("pk_sign_in_code")),
+    )
+    op.create_table(
+        "sign_in_failure",
+        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("subject", name=op.f("pk_sign_in_failure")),
     )
     op.create_table(
         "student",
@@ -160,15 +202,15 @@ def _tables() -> None:
         sa.Column("changed_by", sa.Uuid(), nullable=True),
         sa.CheckConstraint("level IN ('yellow', 'red')", name=op.f("ck_alert_level")),
         sa.CheckConstraint(
-            "rule IN ('large_transfer', 'large_day', 'minimum_balance', 'uninstructed_debit', 'unassigned_money', 'return_failed', 'break')",
+            "rule IN ('large_transfer', 'large_day', 'minimum_balance', 'uninstructed_debit', 'unassigned_money', 'instruction_failed', 'break')",
             name=op.f("ck_alert_rule"),
         ),
         sa.CheckConstraint("status IN ('opened', 'acknowledged', 'resolved')", name=op.f("ck_alert_status")),
         sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_alert_institution_id_institution")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
     )
-    op.create_index(op.f("ix_alert_institution_id_opened_at"), "alert", ["institution_id", "opened_at"], unique=False)
-    op.create_index(op.f("ix_alert_opened_at"), "alert", ["opened_at"], unique=False)
+    op.create_index(op.f("ix_alert_institution_id_id"), "alert", ["institution_id", "id"], unique=False)
+    op.create_index("ix_alert_open", "alert", ["id"], unique=False, postgresql_where=sa.text("status <> 'resolved'"))
     op.create_index("uq_alert_one_open", "alert", ["rule", "subject"], unique=True, postgresql_where=sa.text("status <> 'resolved'"))
     op.create_table(
         "balance_report",
@@ -181,6 +223,7 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_balance_report")),
     )
     op.create_index(op.f("ix_balance_report_bank_account_id_as_of"), "balance_report", ["bank_account_id", "as_of"], unique=False)
+    op.create_index("ix_balance_report_unjudged", "balance_report", ["as_of"], unique=False, postgresql_where=sa.text("judged_at IS NULL"))
     op.create_table(
         "collection",
         sa.Column("reference", sa.Text(), nullable=False),
@@ -193,6 +236,7 @@ def _tables() -> None:
         sa.Column("cashier_url", sa.Text(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("status IN ('created', 'opened', 'paid', 'closed', 'refused')", name=op.f("ck_collection_status")),
@@ -211,9 +255,18 @@ def _tables() -> None:
         sa.Column("cash_fen", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("reconciled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("judged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status = 'broken' OR statement_fen = cash_fen", name=op.f("ck_reconciliation_matched")),
         sa.CheckConstraint("status IN ('matched', 'broken')", name=op.f("ck_reconciliation_status")),
         sa.ForeignKeyConstraint(["bank_account_id"], ["bank_account.id"], name=op.f("fk_reconciliation_bank_account_id_bank_account")),
         sa.PrimaryKeyConstraint("bank_account_id", "value_on", name=op.f("pk_reconciliation")),
+    )
+    op.create_index(
+        "ix_reconciliation_unjudged",
+        "reconciliation",
+        ["value_on"],
+        unique=False,
+        postgresql_where=sa.text("status = 'broken' AND judged_at IS NULL"),
     )
     op.create_index(op.f("ix_reconciliation_value_on"), "reconciliation", ["value_on"], unique=False)
     op.create_table(
@@ -226,6 +279,23 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_settlement_run_institution_id_institution")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_run")),
         sa.UniqueConstraint("institution_id", "business_on", "run_no", name=op.f("uq_settlement_run_institution_id_business_on_run_no")),
+    )
+    op.create_table(
+        "staff",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("username", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("institution_id", sa.Uuid(), nullable=True),
+        sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(role = 'institution') = (institution_id IS NOT NULL)", name=op.f("ck_staff_institution")),
+        sa.CheckConstraint("role IN ('institution', 'settlement', 'supervision')", name=op.f("ck_staff_role")),
+        sa.CheckConstraint("username = lower(username)", name=op.f("ck_staff_username")),
+        sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_staff_institution_id_institution")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
+        sa.UniqueConstraint("username", name=op.f("uq_staff_username")),
     )
     op.create_table(
         "statement_day",
@@ -326,6 +396,7 @@ def _tables() -> None:
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("balance_after_fen", sa.BigInteger(), nullable=False),
+        sa.Column("stated_fen", sa.BigInteger(), nullable=True),
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("counterparty_enc", sa.LargeBinary(), nullable=False),
         sa.Column("booked_as", sa.Text(), nullable=False),
@@ -347,13 +418,26 @@ def _tables() -> None:
     )
     op.create_index(op.f("ix_bank_movement_bank_account_id_value_on"), "bank_movement", ["bank_account_id", "value_on"], unique=False)
     op.create_index(op.f("ix_bank_movement_reference"), "bank_movement", ["reference"], unique=False)
-    op.create_index("ix_bank_movement_taken", "bank_movement", ["id"], unique=False, postgresql_where=sa.text("booked_as = 'taken'"))
+    op.create_index(
+        "ix_bank_movement_taken",
+        "bank_movement",
+        ["bank_account_id", "value_on"],
+        unique=False,
+        postgresql_where=sa.text("booked_as = 'taken'"),
+    )
     op.create_index(
         "ix_bank_movement_unassigned",
         "bank_movement",
         ["id"],
         unique=False,
         postgresql_where=sa.text("booked_as = 'received' AND assigned_at IS NULL"),
+    )
+    op.create_index(
+        "ix_bank_movement_unstated",
+        "bank_movement",
+        ["bank_account_id"],
+        unique=False,
+        postgresql_where=sa.text("stated_fen IS DISTINCT FROM amount_fen"),
     )
     op.create_table(
         "ledger_log",
@@ -371,6 +455,30 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_ledger_unsealed")),
     )
     op.create_table(
+        "principal_session",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("token_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("guardian_id", sa.Uuid(), nullable=True),
+        sa.Column("staff_id", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(role = 'parent') = (guardian_id IS NOT NULL) AND (role = 'parent') = (staff_id IS NULL)",
+            name=op.f("ck_principal_session_whose"),
+        ),
+        sa.CheckConstraint("role IN ('parent', 'institution', 'settlement', 'supervision')", name=op.f("ck_principal_session_role")),
+        sa.CheckConstraint("length(token_sha256) = 32", name=op.f("ck_principal_session_token_sha256")),
+        sa.ForeignKeyConstraint(["guardian_id"], ["guardian.id"], name=op.f("fk_principal_session_guardian_id_guardian")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_principal_session_staff_id_staff")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_principal_session")),
+        sa.UniqueConstraint("token_sha256", name=op.f("uq_principal_session_token_sha256")),
+    )
+    op.create_index(op.f("ix_principal_session_expires_at"), "principal_session", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_principal_session_guardian_id"), "principal_session", ["guardian_id"], unique=False)
+    op.create_index(op.f("ix_principal_session_staff_id"), "principal_session", ["staff_id"], unique=False)
+    op.create_table(
         "reconciliation_break",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("bank_account_id", sa.Uuid(), nullable=False),
@@ -379,7 +487,7 @@ def _tables() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("reference", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('not_at_bank', 'not_in_books', 'other_amount', 'uninstructed_debit', 'opening_differs', 'closing_differs')",
+            "kind IN ('not_at_bank', 'other_amount', 'uninstructed_debit', 'opening_differs', 'closing_differs')",
             name=op.f("ck_reconciliation_break_kind"),
         ),
         sa.ForeignKeyConstraint(
@@ -539,7 +647,20 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["instruction_id"], ["instruction.id"], name=op.f("fk_clearance_instruction_id_instruction")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clearance")),
     )
-    op.create_index(op.f("ix_clearance_instruction_id"), "clearance", ["instruction_id"], unique=False)
+    op.create_index(
+        "uq_clearance_one_decision",
+        "clearance",
+        ["instruction_id"],
+        unique=True,
+        postgresql_where=sa.text("decision IN ('released', 'rejected')"),
+    )
+    op.create_index(
+        "uq_clearance_one_judgement",
+        "clearance",
+        ["instruction_id"],
+        unique=True,
+        postgresql_where=sa.text("decision IN ('cleared', 'held')"),
+    )
     op.create_table(
         "lesson",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -651,6 +772,7 @@ def _tables() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("return_no", sa.Text(), nullable=True),
+        sa.Column("judged_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("return_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("returned_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(outcome = 'matched') = (payment_id IS NOT NULL AND return_no IS NULL)", name=op.f("ck_receipt_matched")),
@@ -661,6 +783,13 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_receipt_payment_id_payment")),
         sa.PrimaryKeyConstraint("movement_id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("return_no", name=op.f("uq_receipt_return_no")),
+    )
+    op.create_index(
+        "ix_receipt_unjudged",
+        "receipt",
+        ["movement_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome <> 'matched' AND judged_at IS NULL"),
     )
     op.create_index(
         "ix_receipt_waiting",

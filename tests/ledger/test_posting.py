@@ -12,6 +12,7 @@ from app.ids import uuid7
 from app.ledger import codes, queries, service
 from app.ledger.service import Posting
 
+pytestmark = pytest.mark.books_of("ledger")
 BANK = uuid7()
 CASH = codes.cash(BANK)
 

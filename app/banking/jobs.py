@@ -1,0 +1,134 @@
+"""Background work of banking: the inbox, orders, instructions, balances, statements. Each answers how much it did."""
+
+from datetime import date, timedelta
+
+from sqlalchemy import select, update
+
+from app import clock
+from app.banking.banks import Banks
+from app.banking.collections import ask_collection, due_collections, open_collection
+from app.banking.facts import book_lines, store_statement_day
+from app.banking.instructions import record, resolve_instructions, send_instructions
+from app.banking.models import BalanceReport, BankAccount, BankNotice, Collection
+from app.db import District
+from app.errors import Unavailable
+from app.ids import uuid7
+from bank_adapters.port import BankRefused, BankUnknown, Instruction, Order
+
+__all__ = ["fetch_balances", "import_statement", "process_inbox", "resolve_instructions", "run_collections", "send_instructions"]
+
+LEASE = timedelta(seconds=30)
+RETRY = timedelta(seconds=2)
+
+
+async def process_inbox(district: District, banks: Banks) -> int:
+    """Ask the bank about up to 40 stored notices and book what it confirms; how many were claimed."""
+    due = (
+        select(BankNotice.connection, BankNotice.notice_id)
+        .where(BankNotice.status == "received", BankNotice.due_at <= clock.now())
+        .order_by(BankNotice.due_at)
+        .limit(40)
+        .with_for_update(skip_locked=True)
+    )
+    async with district.transaction() as session:
+        notices = [await session.get_one(BankNotice, (connection, notice_id)) for connection, notice_id in await session.execute(due)]
+        for notice in notices:
+            notice.attempts += 1
+            notice.due_at = clock.now() + LEASE
+    for notice in notices:
+        try:
+            status = "processed" if await _follow(district, banks, notice) else "ignored"
+            values = {"status": status, "processed_at": clock.now()}
+        except (BankUnknown, Unavailable):
+            values = {"due_at": clock.now() + RETRY * min(notice.attempts, 30)}
+        async with district.transaction() as session:
+            await session.execute(
+                update(BankNotice)
+                .where(BankNotice.connection == notice.connection, BankNotice.notice_id == notice.notice_id)
+                .values(**values)
+            )
+    return len(notices)
+
+
+async def run_collections(district: District, banks: Banks) -> int:
+    """Open the orders that their bank does not know yet, and ask about open ones now and then; how many were due."""
+    due = await due_collections(district)
+    for reference, status in due:
+        await (open_collection if status == "created" else ask_collection)(district, banks, reference)
+    return len(due)
+
+
+async def fetch_balances(district: District, banks: Banks) -> int:
+    """Ask the bank for the balances that are due: after each outflow, and daily; how many were reported."""
+    async with district.transaction() as session:
+        due = (
+            select(BankAccount.id)
+            .where(BankAccount.balance_due_at <= clock.now())
+            .order_by(BankAccount.balance_due_at)
+            .limit(40)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        accounts = list(
+            await session.scalars(
+                update(BankAccount).where(BankAccount.id.in_(due)).values(balance_due_at=clock.now() + LEASE).returning(BankAccount)
+            )
+        )
+    reported = 0
+    for account in accounts:
+        try:
+            balance = await banks.get(account.connection).balance(account.account_no)
+        except (BankUnknown, BankRefused):
+            continue
+        async with district.transaction() as session:
+            session.add(BalanceReport(id=uuid7(), bank_account_id=account.id, balance_fen=balance.balance_fen, as_of=balance.as_of))
+            # Only where no newer outflow has asked again meanwhile.
+            await session.execute(
+                update(BankAccount)
+                .where(BankAccount.id == account.id, BankAccount.balance_due_at == account.balance_due_at)
+                .values(balance_due_at=clock.now() + timedelta(days=1))
+            )
+        reported += 1
+    return reported
+
+
+async def import_statement(district: District, banks: Banks, connection: str, value_on: date) -> int:
+    """Fetch one value day of all accounts of a connection in one call and book every line not booked yet; how many were new.
+
+    Raises BankUnknown where the bank does not answer.
+    """
+    statement = await banks.get(connection).statement(value_on)
+    async with district.reading() as session:
+        known = {
+            number: account_id
+            for number, account_id in await session.execute(
+                select(BankAccount.account_no, BankAccount.id).where(BankAccount.connection == connection)
+            )
+        }
+    new = 0
+    for stated in statement.accounts:
+        if (account_id := known.get(stated.account_no)) is None:
+            continue
+        async with district.transaction() as session:
+            new += await book_lines(session, account_id, stated.movements, stated=True)
+            await store_statement_day(session, account_id, value_on, stated)
+    return new
+
+
+async def _follow(district: District, banks: Banks, notice: BankNotice) -> bool:
+    """A notice is a hint: ask the bank itself. False where the bank, or we, know nothing of it."""
+    if notice.reference is None:
+        if notice.value_on is None:
+            return False
+        await import_statement(district, banks, notice.connection, notice.value_on)
+        return True
+    answer = await banks.get(notice.connection).query(notice.reference)
+    if isinstance(answer, Instruction):
+        await record(district, answer)
+        return True
+    if isinstance(answer, Order):
+        async with district.transaction() as session:
+            order = await session.get(Collection, notice.reference)
+            if order is not None:
+                await book_lines(session, order.bank_account_id, answer.movements)
+        return order is not None
+    return False

@@ -1,0 +1,222 @@
+"""What we tell the banks, written down before it is told; and the inbox for what they tell us."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.banking.models import BankAccount, BankMovement, BankNotice, Collection, Instruction
+from app.errors import Conflict, NotFound, Refused
+from app.ids import uuid7
+from app.ledger import codes
+from app.ledger import service as ledger
+from app.ledger.models import LedgerAccount
+from app.ledger.service import Posting
+from bank_adapters.port import Notice
+
+
+async def open_accounts(
+    session: AsyncSession, book_id: UUID, connection: str, holder_name: str, supervised_no: str, settlement_no: str
+) -> tuple[BankAccount, BankAccount]:
+    """Bind an institution's two accounts: supervised 监管账户 and settlement 结算账户.
+
+    Raises Conflict `banking.account_taken` where a number is bound already.
+    """
+    made = tuple(
+        BankAccount(
+            id=uuid7(),
+            book_id=book_id,
+            connection=connection,
+            role=role,
+            account_no=number,
+            holder_name=holder_name,
+            opened_at=clock.now(),
+            balance_due_at=clock.now() if role == "supervised" else None,
+        )
+        for role, number in (("supervised", supervised_no), ("settlement", settlement_no))
+    )
+    numbers = [account.account_no for account in made]
+    taken = select(BankAccount.id).where(BankAccount.connection == connection, BankAccount.account_no.in_(numbers))
+    if supervised_no == settlement_no or await session.scalar(taken.limit(1)):
+        raise Conflict("banking.account_taken", "银行账号已被绑定")
+    session.add_all(made)
+    await session.flush()
+    return made[0], made[1]
+
+
+async def account_of(session: AsyncSession, book_id: UUID, role: str = "supervised") -> BankAccount:
+    """An institution's supervised or settlement account. Raises NotFound."""
+    account = await session.scalar(select(BankAccount).where(BankAccount.book_id == book_id, BankAccount.role == role))
+    if account is None:
+        raise NotFound("banking.no_account", "该机构尚未绑定银行账户")
+    return account
+
+
+async def order_collection(
+    session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, subject: str, expires_at: datetime, return_url: str
+) -> Collection:
+    """Write down a cashier order that the bank has yet to open (`jobs.open_collection`). `expires_at` in UTC."""
+    account = await account_of(session, book_id)
+    made = Collection(
+        reference=reference,
+        bank_account_id=account.id,
+        amount_fen=amount_fen,
+        subject=subject,
+        return_url=return_url,
+        expires_at=expires_at,
+        status="created",
+        due_at=clock.now(),
+        created_at=clock.now(),
+    )
+    session.add(made)
+    await session.flush()
+    return made
+
+
+async def instruct_refund(
+    session: AsyncSession, *, reference: str, book_id: UUID, original: UUID, source: str, amount_fen: int, posted_by: str
+) -> Instruction:
+    """Reserve money out of a ledger account and instruct its way back to who paid the original movement; cleared at once.
+
+    Raises Refused `ledger.insufficient_funds` where the source, or the cash behind all live instructions, does not reach.
+    """
+    movement = await session.get_one(BankMovement, original)
+    return await _reserve(
+        session,
+        "refund_reserved",
+        Instruction(
+            id=uuid7(),
+            reference=reference,
+            book_id=book_id,
+            bank_account_id=movement.bank_account_id,
+            purpose="refund",
+            source=source,
+            amount_fen=amount_fen,
+            original_movement_id=original,
+            status="cleared",
+        ),
+        posted_by,
+    )
+
+
+async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, posted_by: str) -> Instruction:
+    """Reserve released money for the settlement account; drafted, until supervision clears or holds it.
+
+    Raises Refused `ledger.insufficient_funds`.
+    """
+    supervised = await account_of(session, book_id)
+    settlement = await account_of(session, book_id, "settlement")
+    return await _reserve(
+        session,
+        "payout_reserved",
+        Instruction(
+            id=uuid7(),
+            reference=reference,
+            book_id=book_id,
+            bank_account_id=supervised.id,
+            purpose="payout",
+            source=codes.PAYABLE,
+            amount_fen=amount_fen,
+            payee_account_id=settlement.id,
+            status="drafted",
+        ),
+        posted_by,
+    )
+
+
+async def clear(session: AsyncSession, instruction_id: UUID) -> None:
+    """Drafted → cleared: a worker may send it. Raises Conflict `banking.not_drafted`."""
+    await _move(session, instruction_id, "drafted", "cleared", due_at=clock.now())
+
+
+async def hold(session: AsyncSession, instruction_id: UUID) -> None:
+    """Drafted → held (暂扣). Raises Conflict `banking.not_drafted`."""
+    await _move(session, instruction_id, "drafted", "held")
+
+
+async def release_held(session: AsyncSession, instruction_id: UUID) -> None:
+    """Held → cleared, by an officer. Raises Conflict `banking.not_held`."""
+    await _move(session, instruction_id, "held", "cleared", due_at=clock.now())
+
+
+async def reject_held(session: AsyncSession, instruction_id: UUID) -> None:
+    """Held → rejected, by an officer: the bank never hears of it. Raises Conflict `banking.not_held`."""
+    await _move(session, instruction_id, "held", "rejected", reject_code="officer", ended_at=clock.now())
+
+
+async def unreserve(session: AsyncSession, instruction_id: UUID, posted_by: str) -> None:
+    """Give the reserved money of a rejected or returned instruction back to its source.
+
+    The slice that drafted it calls this in the transaction in which it gives back its own state.
+    Raises Conflict `banking.not_ended` where it is not so, or was done before.
+    """
+    row = await session.get_one(Instruction, instruction_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row.status not in ("rejected", "returned") or row.unreserved_at is not None:
+        raise Conflict("banking.not_ended", "该指令尚未终结或已退回")
+    row.unreserved_at = clock.now()
+    outgoing = codes.outgoing(row.bank_account_id)
+    back = Posting(
+        "unreserved", row.reserving_transfer_id, row.book_id, outgoing, row.source, row.amount_fen, reverses=row.reserving_transfer_id
+    )
+    await ledger.post(session, [back], posted_by=posted_by)
+
+
+async def store_notice(session: AsyncSession, connection: str, notice: Notice, body: bytes) -> bool:
+    """Put a verified notice into the inbox; False where the same one is there already."""
+    stored = await session.execute(
+        insert(BankNotice)
+        .values(
+            connection=connection,
+            notice_id=notice.notice_id,
+            event=notice.event,
+            reference=notice.reference,
+            account_no=notice.account_no,
+            value_on=notice.value_on,
+            body=body,
+            status="received",
+            due_at=clock.now(),
+            received_at=clock.now(),
+        )
+        .on_conflict_do_nothing()
+        .returning(BankNotice.notice_id)
+    )
+    return stored.scalar() is not None
+
+
+async def _reserve(session: AsyncSession, kind: str, row: Instruction, posted_by: str) -> Instruction:
+    await session.execute(select(BankAccount.id).where(BankAccount.id == row.bank_account_id).with_for_update(key_share=True))
+    cash, outgoing = codes.cash(row.bank_account_id), codes.outgoing(row.bank_account_id)
+    held = dict(
+        (
+            await session.execute(
+                select(LedgerAccount.code, LedgerAccount.balance_fen).where(
+                    LedgerAccount.book_id == row.book_id, LedgerAccount.code.in_([cash, outgoing])
+                )
+            )
+        )
+        .tuples()
+        .all()
+    )
+    if held.get(outgoing, 0) + row.amount_fen > held.get(cash, 0):
+        raise Refused("ledger.insufficient_funds", "监管账户余额不足以支付", item=0)
+    posting = Posting(kind, row.id, row.book_id, row.source, outgoing, row.amount_fen)
+    posted = await ledger.post(session, [posting], posted_by=posted_by)
+    row.reserving_transfer_id = posted[0].transfer_id
+    row.created_at = row.due_at = clock.now()
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def _move(session: AsyncSession, instruction_id: UUID, before: str, after: str, **values: object) -> None:
+    moved = await session.scalar(
+        update(Instruction)
+        .where(Instruction.id == instruction_id, Instruction.status == before)
+        .values(status=after, **values)
+        .returning(func.now())
+    )
+    if moved is None:
+        raise Conflict(f"banking.not_{before}", "该付款指令的状态已改变")

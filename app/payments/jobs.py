@@ -1,0 +1,252 @@
+"""Background work on payments: match what arrived, close what expired, free seats, send back what is nobody's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select, exists, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.banking import service as banking
+from app.banking.banks import Banks
+from app.banking.collections import close_collection
+from app.banking.models import BankAccount, BankMovement, Collection, Instruction
+from app.contracts import service as contracts
+from app.contracts.models import Contract
+from app.db import District, district_of
+from app.errors import DomainError, Unavailable
+from app.ids import number
+from app.ledger import service as ledger
+from app.ledger.codes import SUSPENSE, escrow
+from app.ledger.service import Posting
+from app.payments import rules, service
+from app.payments.models import Payment, Receipt
+from app.payments.rules import Arrival, Charge
+from app.security import SYSTEM
+
+BATCH = 200
+"""Rows that one round of a job takes up; the next round continues."""
+
+_AT_ONCE = 8
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+
+async def match_receipts(district: District) -> int:
+    """Decide about every received movement that nobody has decided about, oldest first by the bank's clock; how many were decided."""
+    query = (
+        select(BankMovement.id)
+        .where(BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None))
+        .order_by(BankMovement.occurred_at, BankMovement.id)
+        .limit(BATCH)
+    )
+    return await _each(district, "payments.match_receipt", await _listed(district, query), _match)
+
+
+async def expire_payments(district: District, banks: Banks) -> int:
+    """Close overdue payments, at the bank first; how many expired.
+
+    Where the bank says that it was paid, matching decides; where it does not answer, the payment stays for the next round.
+    """
+    query = (
+        select(Payment.payment_no)
+        .where(Payment.status == "created", Payment.expires_at <= clock.now())
+        .order_by(Payment.expires_at)
+        .limit(BATCH)
+    )
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def close(payment_no: str) -> bool:
+        async with slots:
+            try:
+                await close_collection(district, banks, payment_no)
+            except Unavailable:
+                return False
+        async with district.transaction() as session:
+            return await _expire(session, payment_no)
+
+    return sum(await asyncio.gather(*(close(payment_no) for payment_no in await _listed(district, query))))
+
+
+async def lapse_contracts(district: District) -> int:
+    """Free the seats of unpaid contracts whose time is over and that have no open payment; how many lapsed."""
+    open_payment = exists().where(Payment.contract_id == Contract.id, Payment.status == "created")
+    query = (
+        select(Contract.id)
+        .where(Contract.status == "created", Contract.lapses_at <= clock.now(), ~open_payment)
+        .order_by(Contract.lapses_at)
+        .limit(BATCH)
+    )
+    return await _each(district, "payments.lapse_contract", await _listed(district, query), _lapse)
+
+
+async def return_unassigned(district: District) -> int:
+    """Instruct the return of received money that was not matched, to whoever paid it; how many were instructed."""
+    query = (
+        select(Receipt.movement_id, Receipt.decided_at, Receipt.return_attempts)
+        .where(
+            Receipt.outcome != "matched",
+            Receipt.returned_at.is_(None),
+            Receipt.return_no.is_(None),
+            Receipt.return_attempts < rules.MAX_RETURN_ATTEMPTS,
+        )
+        .order_by(Receipt.decided_at)
+        .limit(BATCH)
+    )
+    async with district.reading() as session:
+        waiting = (await session.execute(query)).all()
+    due = [row.movement_id for row in waiting if rules.return_is_due(row.decided_at, row.return_attempts, clock.now())]
+    return await _each(district, "payments.return_receipt", due, _send_back)
+
+
+async def settle_returns(district: District) -> int:
+    """Record how returns ended: settled ones are done; a rejected or returned one goes back to suspense. How many were recorded."""
+    done = (Instruction.status == "settled") & Receipt.returned_at.is_(None)
+    failed = Instruction.status.in_(("rejected", "returned")) & Instruction.unreserved_at.is_(None)
+    query = (
+        select(Receipt.movement_id)
+        .join(Instruction, Instruction.reference == Receipt.return_no)
+        .where(done | failed)
+        .order_by(Receipt.decided_at)
+        .limit(BATCH)
+    )
+    return await _each(district, "payments.settle_return", await _listed(district, query), _settle_return)
+
+
+async def _match(session: AsyncSession, movement_id: UUID) -> bool:
+    movement = await session.scalar(
+        select(BankMovement)
+        .where(BankMovement.id == movement_id, BankMovement.assigned_at.is_(None))
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    if movement is None:
+        return False
+    account = await session.get_one(BankAccount, movement.bank_account_id)
+    meant = await _meant(session, movement.reference)
+    outcome = rules.judge(Arrival(account.book_id, movement.amount_fen, movement.occurred_at), meant and _charge(*meant))
+    movement.assigned_at = clock.now()
+    receipt = Receipt(
+        movement_id=movement.id,
+        institution_id=account.book_id,
+        meant_for=meant[1].id if meant else None,
+        outcome=outcome,
+        amount_fen=movement.amount_fen,
+        decided_at=clock.now(),
+    )
+    session.add(receipt)
+    if outcome == "matched":
+        assert meant is not None
+        receipt.payment_id = receipt.meant_for
+        await _take(session, movement, *meant)
+    return True
+
+
+async def _meant(session: AsyncSession, reference: str | None) -> tuple[Contract, Payment] | None:
+    """The contract and the payment whose number a movement carries, locked in this order."""
+    known = (await session.execute(select(Payment.id, Payment.contract_id).where(Payment.payment_no == reference))).one_or_none()
+    if known is None:
+        return None
+    contract = await contracts.lock(session, known.contract_id)
+    return contract, await service.lock(session, known.id)
+
+
+def _charge(contract: Contract, payment: Payment) -> Charge:
+    return Charge(payment.institution_id, payment.amount_fen, payment.expires_at, payment.status, contract.status)
+
+
+async def _take(session: AsyncSession, movement: BankMovement, contract: Contract, payment: Payment) -> None:
+    """Turn the payment, the contract and its lessons into paid ones, and suspense into escrow."""
+    payment.status, payment.movement_id = "paid", movement.id
+    payment.paid_at, payment.ended_at = movement.occurred_at, clock.now()
+    await contracts.pay(session, contract, payment.id, movement.occurred_at)
+    matched = Posting("payment_matched", payment.id, payment.institution_id, SUSPENSE, escrow(payment.id), payment.amount_fen)
+    await ledger.post(session, [matched], posted_by=SYSTEM)
+
+
+async def _expire(session: AsyncSession, payment_no: str) -> bool:
+    """Created → expired, once the bank takes no more money for it and what it took has been decided about."""
+    meant = await _meant(session, payment_no)
+    assert meant is not None
+    payment = meant[1]
+    order = await session.get_one(Collection, payment_no)
+    undecided = exists().where(
+        BankMovement.reference == payment_no, BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)
+    )
+    decided = exists().where(Receipt.meant_for == payment.id)
+    if payment.status != "created" or order.status in ("created", "opened") or await session.scalar(select(undecided)):
+        return False
+    if order.status == "paid" and not await session.scalar(select(decided)):
+        return False
+    payment.status, payment.ended_at = "expired", clock.now()
+    return True
+
+
+async def _lapse(session: AsyncSession, contract_id: UUID) -> bool:
+    contract = await contracts.lock(session, contract_id)
+    if await session.scalar(select(exists().where(Payment.contract_id == contract_id, Payment.status.in_(("created", "paid"))))):
+        return False
+    return await contracts.lapse(session, contract)
+
+
+async def _send_back(session: AsyncSession, movement_id: UUID) -> bool:
+    receipt = await _locked(session, movement_id)
+    if receipt is None or receipt.return_no is not None:
+        return False
+    instruction = await banking.instruct_refund(
+        session,
+        reference=number("S", district_of(session)),
+        book_id=receipt.institution_id,
+        original=movement_id,
+        source=SUSPENSE,
+        amount_fen=receipt.amount_fen,
+        posted_by=SYSTEM,
+    )
+    receipt.return_no = instruction.reference
+    receipt.return_attempts += 1
+    return True
+
+
+async def _settle_return(session: AsyncSession, movement_id: UUID) -> bool:
+    receipt = await _locked(session, movement_id)
+    if receipt is None or receipt.return_no is None:
+        return False
+    instruction = (await session.scalars(select(Instruction).where(Instruction.reference == receipt.return_no))).one()
+    if instruction.status == "settled":
+        receipt.returned_at = instruction.ended_at
+    else:
+        receipt.return_no, receipt.returned_at = None, None
+        await banking.unreserve(session, instruction.id, SYSTEM)
+    return True
+
+
+async def _locked(session: AsyncSession, movement_id: UUID) -> Receipt | None:
+    """The receipt, locked; None while another worker has it."""
+    return await session.scalar(select(Receipt).where(Receipt.movement_id == movement_id).with_for_update(skip_locked=True, key_share=True))
+
+
+async def _listed(district: District, query: Select[T]) -> list[T]:
+    async with district.reading() as session:
+        return list(await session.scalars(query))
+
+
+async def _each(district: District, job: str, ids: Iterable[UUID], act: Callable[[AsyncSession, UUID], Awaitable[bool]]) -> int:
+    """Act on every row in a transaction of its own, so that one poison fails alone and is named; how many were acted on."""
+    done = 0
+    for row_id in ids:
+        try:
+            async with district.transaction() as session:
+                acted = await act(session, row_id)
+        except DomainError as refused:
+            _log.warning("payments.item_refused", job=job, row=str(row_id), code=refused.code)
+        except DBAPIError as failed:
+            if failed.connection_invalidated:
+                raise
+            _log.exception("payments.item_failed", job=job, row=str(row_id))
+        else:
+            done += acted
+    return done

@@ -1,0 +1,56 @@
+"""Is arrived money the payment that we wait for? And when may money that is not ours go back? Pure decisions."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+Outcome = Literal["matched", "late", "second", "wrong_amount", "unknown_payer"]
+
+CODE_VALID = timedelta(minutes=15)
+"""How long a payment code and its cashier order stay open."""
+MAX_RETURN_ATTEMPTS = 3
+"""After three refused returns a person must find out why; the money waits in suspense where everybody sees it."""
+RETURN_RETRY = timedelta(hours=1)
+"""A bank that refuses a return now refuses it in a second too; hourly tries still end on the same day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Money that the bank says has come in to an institution's supervised account at `occurred_at`."""
+
+    institution_id: UUID
+    amount_fen: int
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The payment whose number the money carries, and how its contract stands."""
+
+    institution_id: UUID
+    amount_fen: int
+    expires_at: datetime
+    status: str
+    contract_status: str
+
+
+def judge(arrival: Arrival, charge: Charge | None) -> Outcome:
+    """What an arrival is. Only the exact amount, in time by the bank's clock, for a contract that still holds its seat, is matched.
+
+    An expired payment may still be matched: the bank took the money in time and told us late, and nobody else has the seat.
+    """
+    if charge is None or charge.institution_id != arrival.institution_id:
+        return "unknown_payer"
+    if charge.status == "paid" or charge.contract_status in ("paid", "closed"):
+        return "second"
+    if arrival.amount_fen != charge.amount_fen:
+        return "wrong_amount"
+    if arrival.occurred_at > charge.expires_at or charge.contract_status != "created":
+        return "late"
+    return "matched"
+
+
+def return_is_due(decided_at: datetime, attempts: int, now: datetime) -> bool:
+    """Whether money that was not matched is to be sent back now: at once, then hourly, three times in all."""
+    return attempts < MAX_RETURN_ATTEMPTS and decided_at + attempts * RETURN_RETRY <= now

@@ -1,0 +1,69 @@
+"""Daily proof: one statement call per connection to a bank, then every supervised account against the books."""
+
+from datetime import date, timedelta
+
+from sqlalchemy import select, text
+
+from app import clock
+from app.banking.banks import Banks
+from app.banking.jobs import import_statement
+from app.banking.models import BankAccount, StatementDay
+from app.db import District
+from app.errors import BadInput
+from app.reconciliation.service import reconcile
+
+MAX_DAYS = 31
+"""Days that one call catches up on."""
+
+_FIRST_DUE = text("""
+    SELECT min(coalesce(last.value_on + 1, (a.opened_at AT TIME ZONE 'Asia/Shanghai')::date))
+    FROM bank_account a
+    LEFT JOIN LATERAL (
+        SELECT r.value_on FROM reconciliation r
+        JOIN statement_day d ON d.bank_account_id = r.bank_account_id AND d.value_on = r.value_on
+        WHERE r.bank_account_id = a.id AND d.fetched_at >= (r.value_on + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
+        ORDER BY r.value_on DESC LIMIT 1
+    ) AS last ON true
+    WHERE a.role = 'supervised'
+""")
+
+
+async def due_days(district: District) -> list[date]:
+    """Ended value days that some supervised account has no final reconciliation of, oldest first, at most 31."""
+    async with district.reading() as session:
+        first: date | None = await session.scalar(_FIRST_DUE)
+    if first is None:
+        return []
+    ended = (clock.today() - first).days
+    return [first + timedelta(days=n) for n in range(min(ended, MAX_DAYS))]
+
+
+async def reconcile_due(district: District, banks: Banks) -> int:
+    """Reconcile yesterday, and every day before it that was missed; how many account days were reconciled."""
+    return sum([await reconcile_day(district, banks, on) for on in await due_days(district)])
+
+
+async def reconcile_day(district: District, banks: Banks, value_on: date) -> int:
+    """Fetch the statements of one value day and reconcile every supervised account, each in its own transaction.
+
+    Today may be reconciled while it runs, and any day again. Raises BadInput `reconciliation.future`, and what the bank raises.
+    """
+    if value_on > clock.today():
+        raise BadInput("reconciliation.future", "该日尚未开始，无法对账")
+    async with district.reading() as session:
+        connections = (await session.scalars(select(BankAccount.connection).where(BankAccount.role == "supervised").distinct())).all()
+    for connection in sorted(connections):
+        await import_statement(district, banks, connection, value_on)
+    async with district.reading() as session:
+        stated = (
+            await session.scalars(
+                select(BankAccount.id)
+                .join(StatementDay, StatementDay.bank_account_id == BankAccount.id)
+                .where(BankAccount.role == "supervised", StatementDay.value_on == value_on)
+                .order_by(BankAccount.id)
+            )
+        ).all()
+    for bank_account_id in stated:
+        async with district.transaction() as session:
+            await reconcile(session, bank_account_id, value_on)
+    return len(stated)

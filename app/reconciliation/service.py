@@ -1,0 +1,113 @@
+"""One supervised account's value day: the bank's statement held against the books."""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.banking.models import BankAccount, BankMovement, StatementDay
+from app.errors import NotFound
+from app.ids import uuid7
+from app.ledger import codes
+from app.ledger import queries as ledger
+from app.reconciliation.models import Break, Reconciliation
+from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, standing
+
+
+async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
+    """Hold the stored statement of one value day against the books, replacing what was found before.
+
+    Raises NotFound `reconciliation.no_statement` where banking has imported none.
+    """
+    # Bookings on an account take this lock too: the balance and the lines that explain it must be read at one moment.
+    account = await session.get_one(BankAccount, bank_account_id, with_for_update={"key_share": True}, populate_existing=True)
+    statement = await session.get(StatementDay, (bank_account_id, value_on), populate_existing=True)
+    if statement is None:
+        raise NotFound("reconciliation.no_statement", "尚未取得该日的银行对账单")
+    cash_fen = await ledger.cash_by_value_date(session, account.book_id, codes.cash(account.id), value_on)
+    lines, later_fen = await _lines(session, statement)
+    day = Day(
+        value_on=value_on,
+        opening_fen=statement.opening_fen,
+        closing_fen=statement.closing_fen,
+        previous_closing_fen=await _closing_before(session, statement),
+        cash_fen=cash_fen - later_fen,
+        lines=lines,
+        debits=await _standing_debits(session, account),
+    )
+    return await _store(session, bank_account_id, day, breaks(day))
+
+
+async def _lines(session: AsyncSession, statement: StatementDay) -> tuple[tuple[Line, ...], int]:
+    """Movements of this day and those before that the bank does not show as booked, and the sum of those it could not show yet.
+
+    A movement is missing when its own day's statement was fetched after it was booked; one that was booked after this
+    statement was fetched is left out of both sides.
+    """
+    rows = await session.execute(
+        select(BankMovement, StatementDay.fetched_at)
+        .join(
+            StatementDay,
+            and_(StatementDay.bank_account_id == BankMovement.bank_account_id, StatementDay.value_on == BankMovement.value_on),
+        )
+        .where(
+            BankMovement.bank_account_id == statement.bank_account_id,
+            BankMovement.value_on <= statement.value_on,
+            BankMovement.stated_fen.is_distinct_from(BankMovement.amount_fen),
+        )
+        .order_by(BankMovement.id)
+    )
+    lines, later_fen = [], 0
+    for movement, fetched_at in rows:
+        if movement.stated_fen is None and movement.booked_at >= statement.fetched_at:
+            later_fen += movement.amount_fen if movement.direction == "in" else -movement.amount_fen
+        elif movement.stated_fen is not None or movement.booked_at < fetched_at:
+            lines.append(Line(_name(movement), movement.direction, movement.amount_fen, movement.stated_fen))
+    return tuple(lines), later_fen
+
+
+async def _closing_before(session: AsyncSession, statement: StatementDay) -> int | None:
+    """The final closing balance of the day before, if its statement was fetched after that day had ended."""
+    before = await session.get(StatementDay, (statement.bank_account_id, statement.value_on - timedelta(days=1)))
+    ended_at, _ = clock.day_bounds(statement.value_on)
+    return before.closing_fen if before and before.fetched_at >= ended_at else None
+
+
+async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple[Debit, ...]:
+    taken = await session.scalars(
+        select(BankMovement)
+        .where(BankMovement.bank_account_id == account.id, BankMovement.booked_as == "taken")
+        .order_by(BankMovement.value_on.desc(), BankMovement.id.desc())
+    )
+    shortfall_fen = (await ledger.totals(session, account.book_id)).get(codes.SHORTFALL, 0)
+    return standing([Debit(_name(movement), movement.value_on, movement.amount_fen) for movement in taken], shortfall_fen)
+
+
+def _name(movement: BankMovement) -> str:
+    return movement.reference or movement.movement_no
+
+
+async def _store(session: AsyncSession, bank_account_id: UUID, day: Day, found: list[NamedBreak]) -> Reconciliation:
+    outcome = {
+        "statement_fen": day.closing_fen,
+        "cash_fen": day.cash_fen,
+        "status": "broken" if found else "matched",
+        "reconciled_at": clock.now(),
+        "judged_at": None,
+    }
+    key = {"bank_account_id": bank_account_id, "value_on": day.value_on}
+    stored = await session.scalars(
+        insert(Reconciliation)
+        .values(**key, **outcome)
+        .on_conflict_do_update(index_elements=list(key), set_=outcome)
+        .returning(Reconciliation)
+        .execution_options(populate_existing=True)
+    )
+    reconciliation = stored.one()
+    await session.execute(delete(Break).where(Break.bank_account_id == bank_account_id, Break.value_on == day.value_on))
+    session.add_all(Break(id=uuid7(), **key, kind=each.kind, amount_fen=each.amount_fen, reference=each.reference) for each in found)
+    await session.flush()
+    return reconciliation

@@ -1,0 +1,138 @@
+"""What refunds look like to their readers; pages of 100 rows at most."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.banking.models import Instruction
+from app.contracts.models import Contract, Lesson
+from app.errors import NotFound
+from app.refunds.models import Refund, RefundLine
+from app.registry.models import ClassSession, Institution, Student, TrainingClass
+from app.registry.queries import PAGE, Cursor, masked_name
+
+
+@dataclass(frozen=True, slots=True)
+class RefundLineView:
+    """One lesson given back; `live` is false once the bank did not pay and the fee is back in escrow."""
+
+    lesson_id: UUID
+    starts_at: datetime
+    amount_fen: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """A refund; `status` and `ended_at` are its instruction's, `finding` the rule that approved it."""
+
+    id: UUID
+    refund_no: str
+    contract_id: UUID
+    contract_no: str
+    institution_id: UUID
+    institution_name: str
+    class_name: str
+    student_name_masked: str
+    cause: str
+    reason: str
+    amount_fen: int
+    status: str
+    finding: dict[str, Any]
+    approved_at: datetime
+    ended_at: datetime | None
+    lines: list[RefundLineView]
+
+
+async def refunds_of_guardian(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
+    """The guardian's refunds, newest first; `after` is (approved_at, id) of the last one seen."""
+    return await _views(session, [Refund.guardian_id == guardian_id], after, limit)
+
+
+async def refunds_of_institution(
+    session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE
+) -> list[RefundView]:
+    """An institution's refunds, newest first; `after` is (approved_at, id) of the last one seen."""
+    return await _views(session, [Refund.institution_id == institution_id], after, limit)
+
+
+async def refunds_of_district(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
+    """All refunds, newest first; `after` is (approved_at, id) of the last one seen."""
+    return await _views(session, [], after, limit)
+
+
+async def refund_of_guardian(session: AsyncSession, guardian_id: UUID, refund_no: str) -> RefundView:
+    """The guardian's own refund. Raises NotFound("refunds.not_found") for an absent one and somebody else's alike."""
+    return _one(await _views(session, [Refund.guardian_id == guardian_id, Refund.refund_no == refund_no], None, 1))
+
+
+async def refund(session: AsyncSession, refund_no: str) -> RefundView:
+    """Any refund of the district. Raises NotFound("refunds.not_found")."""
+    return _one(await _views(session, [Refund.refund_no == refund_no], None, 1))
+
+
+def _one(views: list[RefundView]) -> RefundView:
+    if not views:
+        raise NotFound("refunds.not_found", "没有这笔退费")
+    return views[0]
+
+
+async def _views(session: AsyncSession, criteria: list[ColumnElement[bool]], after: Cursor | None, limit: int) -> list[RefundView]:
+    if after is not None:
+        criteria.append(tuple_(Refund.approved_at, Refund.id) < after)
+    rows = (
+        await session.execute(
+            select(Refund, Contract.contract_no, Institution.name, TrainingClass.name, Student, Instruction)
+            .join(Contract, Contract.id == Refund.contract_id)
+            .join(Institution, Institution.id == Refund.institution_id)
+            .join(TrainingClass, TrainingClass.id == Contract.class_id)
+            .join(Student, Student.id == Contract.student_id)
+            .join(Instruction, Instruction.reference == Refund.refund_no)
+            .where(*criteria)
+            .order_by(Refund.approved_at.desc(), Refund.id.desc())
+            .limit(min(limit, PAGE))
+        )
+    ).all()
+    lines = await _lines(session, [row[0].id for row in rows])
+    return [_view(row, lines[row[0].id]) for row in rows]
+
+
+async def _lines(session: AsyncSession, refund_ids: list[UUID]) -> dict[UUID, list[RefundLineView]]:
+    lines: dict[UUID, list[RefundLineView]] = defaultdict(list)
+    rows = await session.execute(
+        select(RefundLine, ClassSession.starts_at)
+        .join(Lesson, Lesson.id == RefundLine.lesson_id)
+        .join(ClassSession, ClassSession.id == Lesson.class_session_id)
+        .where(RefundLine.refund_id.in_(refund_ids))
+        .order_by(RefundLine.refund_id, Lesson.number)
+    )
+    for line, starts_at in rows:
+        lines[line.refund_id].append(RefundLineView(line.lesson_id, starts_at, line.amount_fen, line.live))
+    return lines
+
+
+def _view(row: Any, lines: list[RefundLineView]) -> RefundView:
+    refund, contract_no, institution_name, class_name, student, instruction = row
+    return RefundView(
+        id=refund.id,
+        refund_no=refund.refund_no,
+        contract_id=refund.contract_id,
+        contract_no=contract_no,
+        institution_id=refund.institution_id,
+        institution_name=institution_name,
+        class_name=class_name,
+        student_name_masked=masked_name(student),
+        cause=refund.cause,
+        reason=refund.reason,
+        amount_fen=refund.amount_fen,
+        status=instruction.status,
+        finding=refund.finding,
+        approved_at=refund.approved_at,
+        ended_at=instruction.ended_at,
+        lines=lines,
+    )

@@ -1,0 +1,91 @@
+"""Settlement over a whole district, and payouts that a bank did not pay out."""
+
+from datetime import date
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.banking import service as banking
+from app.banking.models import Instruction
+from app.db import District
+from app.errors import Refused
+from app.lessons.models import Release
+from app.registry.models import Institution
+from app.security import SYSTEM
+from app.settlement import service
+from app.settlement.models import Payout, PayoutLine
+
+_BATCH = 100
+_log = structlog.get_logger()
+
+
+async def run_district(district: District, business_on: date, run_no: int, actor: str = SYSTEM) -> list[Payout]:
+    """Settle every approved institution, each in its own transaction; return the run's payouts.
+
+    An institution that is refused (its cash does not cover its live instructions) is logged, settled by no row, and stops no other.
+    Raises BadInput as `service.run` does.
+    """
+    payouts: list[Payout] = []
+    last: UUID | None = None
+    while True:
+        async with district.reading() as session:
+            approved = select(Institution.id).where(Institution.status == "approved").order_by(Institution.id).limit(_BATCH)
+            batch = (await session.scalars(approved if last is None else approved.where(Institution.id > last))).all()
+        for institution_id in batch:
+            payout = await _settle(district, institution_id, business_on, run_no, actor)
+            payouts += [payout] if payout else []
+        if len(batch) < _BATCH:
+            return payouts
+        last = batch[-1]
+
+
+async def _settle(district: District, institution_id: UUID, business_on: date, run_no: int, actor: str) -> Payout | None:
+    try:
+        async with district.transaction() as session:
+            return await service.run(session, institution_id, business_on, run_no, actor)
+    except Refused as refusal:
+        _log.warning("settlement_refused", district=district.code, institution_id=str(institution_id), code=refusal.code)
+        return None
+
+
+async def free_unpaid(district: District) -> int:
+    """Give the money of rejected and returned payouts back to payable, and their releases to the next run; return how many payouts.
+
+    Each in its own transaction; one that fails is logged and stops no other.
+    """
+    async with district.reading() as session:
+        ended = Instruction.status.in_(("rejected", "returned")) & Instruction.unreserved_at.is_(None)
+        unpaid = (
+            await session.scalars(
+                select(Payout.id)
+                .join(Instruction, Instruction.reference == Payout.payout_no)
+                .where(Instruction.purpose == "payout", ended)
+                .order_by(Payout.id)
+                .limit(_BATCH)
+            )
+        ).all()
+    freed = 0
+    for payout_id in unpaid:
+        try:
+            async with district.transaction() as session:
+                freed += await _free(session, payout_id)
+        except Exception:
+            _log.exception("payout_not_freed", district=district.code, payout_id=str(payout_id))
+    return freed
+
+
+async def _free(session: AsyncSession, payout_id: UUID) -> bool:
+    """Undo one payout; False where another worker did."""
+    payout = await session.scalar(select(Payout).where(Payout.id == payout_id).with_for_update(key_share=True))
+    assert payout is not None
+    released = await session.scalars(
+        update(PayoutLine).where(PayoutLine.payout_id == payout_id, PayoutLine.live).values(live=False).returning(PayoutLine.release_id)
+    )
+    if not released.all():
+        return False
+    await session.execute(update(Release).where(Release.payout_id == payout_id).values(payout_id=None))
+    instruction_id = (await session.scalars(select(Instruction.id).where(Instruction.reference == payout.payout_no))).one()
+    await banking.unreserve(session, instruction_id, posted_by=SYSTEM)
+    return True

@@ -1,0 +1,69 @@
+"""When an alert fires: pure decisions over amounts in fen."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Rule = Literal["large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "instruction_failed", "break"]
+Level = Literal["yellow", "red"]
+
+LEVELS: dict[Rule, Level] = {
+    "large_transfer": "yellow",
+    "large_day": "yellow",
+    "minimum_balance": "red",
+    "uninstructed_debit": "red",
+    "unassigned_money": "yellow",
+    "instruction_failed": "yellow",
+    "break": "red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """An institution's alarm lines, in fen."""
+
+    large_transfer_fen: int
+    large_day_fen: int
+    minimum_balance_fen: int
+
+
+DEFAULT_LINES = Lines(large_transfer_fen=30_000_000, large_day_fen=30_000_000, minimum_balance_fen=10_000_000)
+"""Until an officer sets others: Hangzhou's of 2020 for institutions under a year old, ¥300,000 a day and ¥100,000 to stay (grade C).
+
+No measure found gives a line for one movement, so it is the day's.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A line that an outflow went over."""
+
+    rule: Rule
+    amount_fen: int
+    line_fen: int
+
+
+def crossings(amount_fen: int, day_fen: int, lines: Lines) -> list[Crossing]:
+    """The lines that an outflow crosses, by itself and with its business day (`day_fen` includes it). Exactly on a line is not over it."""
+    crossed = []
+    if amount_fen > lines.large_transfer_fen:
+        crossed.append(Crossing("large_transfer", amount_fen, lines.large_transfer_fen))
+    if day_fen > lines.large_day_fen:
+        crossed.append(Crossing("large_day", day_fen, lines.large_day_fen))
+    return crossed
+
+
+def below_minimum(balance_fen: int, lines: Lines) -> Crossing | None:
+    """Whether a balance that the bank reported is under the line; exactly on it is not."""
+    if balance_fen >= lines.minimum_balance_fen:
+        return None
+    return Crossing("minimum_balance", balance_fen, lines.minimum_balance_fen)
+
+
+def coverage_bps(reported_fen: int, incoming_fen: int, unresolved_fen: int, escrow_fen: int) -> int | None:
+    """What covers the escrow, in basis points rounded down: the bank's balance, money on its way to it, less what may still leave.
+
+    None where there is nothing to cover.
+    """
+    if escrow_fen == 0:
+        return None
+    return (reported_fen + incoming_fen - unresolved_fen) * 10_000 // escrow_fen

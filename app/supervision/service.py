@@ -1,0 +1,214 @@
+"""What supervision decides: alerts raised and dealt with, held payouts, rulings on disputes, alarm lines."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import audit, clock
+from app.banking import service as banking
+from app.banking.models import Instruction
+from app.db import district_of
+from app.errors import BadInput, Conflict, NotFound
+from app.ids import uuid7
+from app.lessons import service as lessons
+from app.lessons.rules import clean_reason
+from app.lessons.service import Ruling
+from app.money import MAX_FEN
+from app.refunds import service as refunds
+from app.registry.models import Institution
+from app.security import SupervisionStaff
+from app.settlement.models import Payout
+from app.supervision.models import Alert, AlertEvent, Clearance, Cursor, Threshold
+from app.supervision.rules import DEFAULT_LINES, LEVELS, Lines, Rule
+
+CHANNEL = "escrow_alerts"
+"""PostgreSQL notifies listeners here of a new alert; the payload is the district's code."""
+
+
+async def raise_alert(session: AsyncSession, institution_id: UUID, rule: Rule, subject: str, facts: dict[str, Any]) -> None:
+    """Open an alert, or bring the facts of the one that stands for this rule and subject up to date; the same facts change nothing.
+
+    `facts` are JSON and hold no personal data. Call it after every other lock of the transaction.
+    """
+    await _lock_events(session)
+    standing = await session.scalar(select(Alert).where(Alert.rule == rule, Alert.subject == subject, Alert.status != "resolved"))
+    if standing is not None:
+        if standing.facts != facts:
+            standing.facts, standing.changed_at = facts, clock.now()
+            await _record(session, standing)
+        return
+    alert = Alert(
+        id=uuid7(),
+        institution_id=institution_id,
+        rule=rule,
+        level=LEVELS[rule],
+        subject=subject,
+        facts=facts,
+        status="opened",
+        opened_at=clock.now(),
+        changed_at=clock.now(),
+    )
+    session.add(alert)
+    await _record(session, alert)
+    await session.execute(select(func.pg_notify(CHANNEL, district_of(session))))
+
+
+async def acknowledge(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
+    """Opened → acknowledged: an officer is looking into it.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.no_alert`, Conflict `supervision.alert_decided`.
+    """
+    return await _decide(session, officer, alert_id, note, ("opened",), "acknowledged")
+
+
+async def resolve(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
+    """Opened or acknowledged → resolved; the same rule may then fire anew about the same subject.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.no_alert`, Conflict `supervision.alert_decided`.
+    """
+    return await _decide(session, officer, alert_id, note, ("opened", "acknowledged"), "resolved")
+
+
+async def release_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
+    """Let a held payout go to the bank.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.no_payout`, Conflict `banking.not_held`.
+    """
+    reason = clean_reason(reason)
+    payout, instruction_id = await _payout(session, payout_id)
+    await lock_lines(session, payout.institution_id)
+    await banking.release_held(session, instruction_id)
+    await audit.record(session, officer.actor, "supervision.payout_released", payout.payout_no, reason, amount_fen=payout.amount_fen)
+    return await record_clearance(session, instruction_id, "released", reason=reason, decided_by=officer.staff_id)
+
+
+async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
+    """End a held payout unpaid: its money returns to what the institution is owed, its releases to the next run.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.no_payout`, Conflict `banking.not_held`.
+    """
+    reason = clean_reason(reason)
+    payout, instruction_id = await _payout(session, payout_id)
+    await banking.reject_held(session, instruction_id)
+    await audit.record(session, officer.actor, "supervision.payout_rejected", payout.payout_no, reason, amount_fen=payout.amount_fen)
+    return await record_clearance(session, instruction_id, "rejected", reason=reason, decided_by=officer.staff_id)
+
+
+async def rule_on_dispute(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> None:
+    """Decide about a disputed lesson: `release` its fee to the institution, or `return` it to the payer.
+
+    Raises BadInput `reason.invalid`, NotFound `lessons.not_found`, Conflict `lessons.not_disputed`, and banking's refusals.
+    """
+    ruled = await lessons.rule_on(session, officer, lesson_id, ruling, reason)
+    if ruling == "return":
+        await refunds.give_back(session, officer, lesson_id, reason)
+    await audit.record(session, officer.actor, "supervision.dispute_ruled", f"lesson:{lesson_id}", ruled.ruling_reason, ruling=ruling)
+
+
+async def set_thresholds(session: AsyncSession, actor: str, institution_id: UUID, lines: Lines) -> None:
+    """Set an institution's alarm lines (fen). Raises BadInput `supervision.bad_lines`, NotFound `supervision.no_institution`."""
+    if not (0 < lines.large_transfer_fen <= MAX_FEN and 0 < lines.large_day_fen <= MAX_FEN and 0 <= lines.minimum_balance_fen <= MAX_FEN):
+        raise BadInput("supervision.bad_lines", "大额线须大于零，最低余额不得为负")
+    if await session.get(Institution, institution_id) is None:
+        raise NotFound("supervision.no_institution", "没有这家机构")
+    before = await lock_lines(session, institution_id)
+    await session.execute(
+        update(Threshold).where(Threshold.institution_id == institution_id).values(**_columns(lines), changed_at=clock.now())
+    )
+    facts = {"before": _columns(before), "after": _columns(lines)}
+    await audit.record(session, actor, "supervision.thresholds_set", f"institution:{institution_id}", None, **facts)
+
+
+async def lines_of(session: AsyncSession, institution_id: UUID) -> Lines:
+    """An institution's alarm lines, or the default ones."""
+    row = await session.get(Threshold, institution_id, populate_existing=True)
+    return Lines(row.large_transfer_fen, row.large_day_fen, row.minimum_balance_fen) if row else DEFAULT_LINES
+
+
+async def lock_lines(session: AsyncSession, institution_id: UUID) -> Lines:
+    """The same, locked: decisions that add up an institution's day go one after the other."""
+    await session.execute(
+        insert(Threshold)
+        .values(institution_id=institution_id, **_columns(DEFAULT_LINES), changed_at=clock.now())
+        .on_conflict_do_nothing(index_elements=[Threshold.institution_id])
+    )
+    await session.execute(select(Threshold.institution_id).where(Threshold.institution_id == institution_id).with_for_update())
+    return await lines_of(session, institution_id)
+
+
+async def record_clearance(
+    session: AsyncSession,
+    instruction_id: UUID,
+    decision: str,
+    *,
+    rule: Rule | None = None,
+    reason: str | None = None,
+    decided_by: UUID | None = None,
+) -> Clearance:
+    """Keep a decision about a payout, in the transaction that carries it out: by rule, or by an officer with a reason."""
+    clearance = Clearance(
+        id=uuid7(),
+        instruction_id=instruction_id,
+        decision=decision,
+        rule=rule,
+        reason=reason,
+        decided_by=decided_by,
+        decided_at=clock.now(),
+    )
+    session.add(clearance)
+    await session.flush()
+    return clearance
+
+
+def _columns(lines: Lines) -> dict[str, int]:
+    return {
+        "large_transfer_fen": lines.large_transfer_fen,
+        "large_day_fen": lines.large_day_fen,
+        "minimum_balance_fen": lines.minimum_balance_fen,
+    }
+
+
+async def _payout(session: AsyncSession, payout_id: UUID) -> tuple[Payout, UUID]:
+    found = await session.execute(
+        select(Payout, Instruction.id).join(Instruction, Instruction.reference == Payout.payout_no).where(Payout.id == payout_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise NotFound("supervision.no_payout", "没有这笔结算款")
+    return row.Payout, row.id
+
+
+async def _decide(
+    session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str, before: tuple[str, ...], after: str
+) -> Alert:
+    note = clean_reason(note)
+    await _lock_events(session)
+    alert = await session.scalar(
+        update(Alert)
+        .where(Alert.id == alert_id, Alert.status.in_(before))
+        .values(status=after, note=note, changed_by=officer.staff_id, changed_at=clock.now())
+        .returning(Alert)
+        .execution_options(populate_existing=True)
+    )
+    if alert is None:
+        if await session.get(Alert, alert_id) is None:
+            raise NotFound("supervision.no_alert", "没有这条预警")
+        raise Conflict("supervision.alert_decided", "该预警的状态已改变")
+    await _record(session, alert)
+    await audit.record(session, officer.actor, f"supervision.alert_{after}", f"alert:{alert_id}", note)
+    return alert
+
+
+async def _lock_events(session: AsyncSession) -> None:
+    """Taken before any alert is touched and held to the commit: sequence numbers become visible in order, without a gap."""
+    await session.execute(select(Cursor.seq).where(Cursor.name == "alerts").with_for_update())
+
+
+async def _record(session: AsyncSession, alert: Alert) -> None:
+    await session.flush()
+    seq = await session.scalar(update(Cursor).where(Cursor.name == "alerts").values(seq=Cursor.seq + 1).returning(Cursor.seq))
+    session.add(AlertEvent(seq=seq, alert_id=alert.id, status=alert.status, at=alert.changed_at))
+    await session.flush()
