@@ -183,6 +183,17 @@ def unsafe_reasons(settings: Settings, found: Iterable[DistrictEntry], banks: It
     return reasons
 
 
+async def refuse_unsafe_start(database: Database, settings: Settings) -> None:
+    """Raises UnsafeStart with every reason why these settings must not serve this database."""
+    listed, sample_users = await entries(database), 0
+    for entry in listed:
+        if entry.mode == "live":
+            async with database.district(entry.code).reading() as session:
+                sample_users += await session.scalar(text("SELECT count(*) FROM staff WHERE username LIKE 'sample-%'")) or 0
+    if reasons := unsafe_reasons(settings, listed, await connections(database), sample_users):
+        raise UnsafeStart(tuple(reasons))
+
+
 def _plain(word: str) -> str:
     """A name or password that needs no quoting. Raises ValueError for anything else."""
     if not re.fullmatch(r"[A-Za-z0-9_.~-]+", word):

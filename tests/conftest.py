@@ -21,6 +21,7 @@ from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
 from bank_adapters.mock_bank.client import MockBank
 from tests.bank_process import BankProcess
+from tests.world import World
 
 DISTRICT = "510112"
 TEMPLATE = "escrow_template"
@@ -153,6 +154,11 @@ async def banks(bank: BankProcess) -> AsyncIterator[Banks]:
     made = Banks({CONNECTION: (DISTRICT, MockBank(bank.url, API_KEY, NOTICE_SECRET, timeout_seconds=5))})
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def world(district: District, banks: Banks, bank: BankProcess) -> World:
+    return World(district, banks, bank)
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -87,18 +87,35 @@ async def book_lines(session: AsyncSession, account_id: UUID, lines: Sequence[po
     return len(fresh)
 
 
-async def store_statement_day(session: AsyncSession, account_id: UUID, value_on: date, stated: port.AccountStatement) -> None:
-    """Keep the bank's opening and closing balance of a value day, as last fetched."""
+async def store_statement_day(
+    session: AsyncSession, account_id: UUID, value_on: date, stated: port.AccountStatement, asked_at: datetime
+) -> None:
+    """Keep the bank's opening and closing balance of a value day, as last fetched.
+
+    `asked_at` (UTC) is from before the call: what was booked earlier must be in the statement, and loses its mark where it is not.
+    """
     values = {
         "opening_fen": stated.opening_fen,
         "closing_fen": stated.closing_fen,
         "movements": len(stated.movements),
-        "fetched_at": clock.now(),
+        "fetched_at": asked_at,
     }
     await session.execute(
         insert(StatementDay)
         .values(bank_account_id=account_id, value_on=value_on, **values)
         .on_conflict_do_update(index_elements=["bank_account_id", "value_on"], set_=values)
+    )
+    shown = [line.movement_id for line in stated.movements]
+    await session.execute(
+        update(BankMovement)
+        .where(
+            BankMovement.bank_account_id == account_id,
+            BankMovement.value_on == value_on,
+            BankMovement.stated_fen.is_not(None),
+            BankMovement.movement_no.not_in(shown),
+        )
+        .values(stated_fen=None)
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -129,19 +129,14 @@ async def _each(references: list[str], work: Callable[[str], Awaitable[None]]) -
 async def _request(district: District, reference: str) -> tuple[Instruction, str, RefundRequest | TransferRequest]:
     payee = aliased(BankAccount)
     async with district.reading() as session:
-        row, account, original, to = (
-            (
-                await session.execute(
-                    select(Instruction, BankAccount, BankMovement, payee)
-                    .join(BankAccount, BankAccount.id == Instruction.bank_account_id)
-                    .outerjoin(BankMovement, BankMovement.id == Instruction.original_movement_id)
-                    .outerjoin(payee, payee.id == Instruction.payee_account_id)
-                    .where(Instruction.reference == reference)
-                )
-            )
-            .tuples()
-            .one()
+        found = await session.execute(
+            select(Instruction, BankAccount, BankMovement, payee)
+            .join(BankAccount, BankAccount.id == Instruction.bank_account_id)
+            .outerjoin(BankMovement, BankMovement.id == Instruction.original_movement_id)
+            .outerjoin(payee, payee.id == Instruction.payee_account_id)
+            .where(Instruction.reference == reference)
         )
+        row, account, original, to = found.one()
     request: RefundRequest | TransferRequest
     if original is not None:
         request = RefundRequest(reference, account.account_no, original.movement_no, row.amount_fen)

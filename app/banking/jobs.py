@@ -96,6 +96,7 @@ async def import_statement(district: District, banks: Banks, connection: str, va
 
     Raises BankUnknown where the bank does not answer.
     """
+    asked_at = clock.now()
     statement = await banks.get(connection).statement(value_on)
     async with district.reading() as session:
         known = {
@@ -110,7 +111,7 @@ async def import_statement(district: District, banks: Banks, connection: str, va
             continue
         async with district.transaction() as session:
             new += await book_lines(session, account_id, stated.movements, stated=True)
-            await store_statement_day(session, account_id, value_on, stated)
+            await store_statement_day(session, account_id, value_on, stated, asked_at)
     return new
 
 

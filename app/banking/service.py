@@ -189,17 +189,12 @@ async def store_notice(session: AsyncSession, connection: str, notice: Notice, b
 async def _reserve(session: AsyncSession, kind: str, row: Instruction, posted_by: str) -> Instruction:
     await session.execute(select(BankAccount.id).where(BankAccount.id == row.bank_account_id).with_for_update(key_share=True))
     cash, outgoing = codes.cash(row.bank_account_id), codes.outgoing(row.bank_account_id)
-    held = dict(
-        (
-            await session.execute(
-                select(LedgerAccount.code, LedgerAccount.balance_fen).where(
-                    LedgerAccount.book_id == row.book_id, LedgerAccount.code.in_([cash, outgoing])
-                )
-            )
+    balances = await session.execute(
+        select(LedgerAccount.code, LedgerAccount.balance_fen).where(
+            LedgerAccount.book_id == row.book_id, LedgerAccount.code.in_([cash, outgoing])
         )
-        .tuples()
-        .all()
     )
+    held = {code: fen for code, fen in balances}
     if held.get(outgoing, 0) + row.amount_fen > held.get(cash, 0):
         raise Refused("ledger.insufficient_funds", "监管账户余额不足以支付", item=0)
     posting = Posting(kind, row.id, row.book_id, row.source, outgoing, row.amount_fen)

@@ -13,15 +13,14 @@ WHERE CAST(:book AS uuid) IS NULL OR k.institution_id = :book
 GROUP BY k.id
 HAVING k.amount_fen IS DISTINCT FROM sum(l.price_fen);
 
--- invariant: contracts.states: Lessons are reserved while the contract is unpaid, lapsed when it lapsed, and none waits in escrow once it is closed
+-- invariant: contracts.states: Lessons are reserved while their contract is unpaid, lapsed when it lapsed, and neither once it is paid
 SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s lesson of a %s contract', l.status, k.status) AS detail
 FROM lesson l JOIN contract k ON k.id = l.contract_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
     AND CASE k.status
         WHEN 'created' THEN l.status <> 'reserved'
         WHEN 'lapsed' THEN l.status <> 'lapsed'
-        WHEN 'paid' THEN l.status IN ('reserved', 'lapsed')
-        ELSE l.status NOT IN ('confirmed', 'refunded')
+        ELSE l.status IN ('reserved', 'lapsed')
     END;
 
 -- invariant: contracts.one_party: A lesson is of its contract's child, guardian and institution, in a session of its contract's class

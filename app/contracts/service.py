@@ -4,11 +4,11 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.contracts import rules
+from app.contracts import lifecycle, rules
 from app.contracts.models import LIVE, Contract, Lesson
 from app.contracts.rules import SEAT_HELD, OfferedLesson
 from app.db import district_of
@@ -17,7 +17,6 @@ from app.ids import number, uuid7
 from app.policy.packs import pack_for
 from app.policy.selling import Finding, judge_sale
 from app.registry import service as registry
-from app.registry.models import ClassSession
 from app.security import Parent
 
 
@@ -82,20 +81,11 @@ async def pay(session: AsyncSession, contract: Contract, payment_id: UUID, paid_
     assert contract.status == "created"
     contract.status, contract.paid_at = "paid", paid_at
     await session.flush()
-    sold = select(Lesson.class_session_id).where(Lesson.contract_id == contract.id)
-    # Whoever delivers a class session locks it first, then its lessons: after this line none of them is being delivered.
-    await session.execute(select(ClassSession.id).where(ClassSession.id.in_(sold)).order_by(ClassSession.id).with_for_update(read=True))
-    await session.execute(select(Lesson.id).where(Lesson.contract_id == contract.id).order_by(Lesson.id).with_for_update(key_share=True))
+    await lifecycle.lock_lessons(session, Lesson.contract_id == contract.id)
     await session.execute(
-        update(Lesson)
-        .where(Lesson.contract_id == contract.id, ClassSession.id == Lesson.class_session_id)
-        .values(
-            payment_id=payment_id,
-            status=case((ClassSession.status == "delivered", "missed"), else_="scheduled"),
-            changed_at=clock.now(),
-        )
-        .execution_options(synchronize_session=False)
+        update(Lesson).where(Lesson.contract_id == contract.id).values(payment_id=payment_id, status="scheduled", changed_at=clock.now())
     )
+    await lifecycle.miss_delivered(session, contract.id)
 
 
 async def lapse(session: AsyncSession, contract: Contract) -> bool:
@@ -108,6 +98,7 @@ async def lapse(session: AsyncSession, contract: Contract) -> bool:
         return False
     contract.status, contract.ended_at = "lapsed", now
     await session.flush()
+    await lifecycle.lock_lessons(session, Lesson.contract_id == contract.id)
     await session.execute(update(Lesson).where(Lesson.contract_id == contract.id).values(status="lapsed", changed_at=now))
     return True
 
@@ -127,8 +118,7 @@ async def _check_seat(session: AsyncSession, class_id: UUID, student_id: UUID, s
     live = select(Contract.student_id).where(Contract.class_id == class_id, Contract.status.in_(LIVE))
     if await session.scalar(select(live.where(Contract.student_id == student_id).exists())):
         raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
-    taken = await session.scalar(select(func.count()).select_from(live.subquery()))
-    if taken is None or taken >= seats:
+    if (await session.scalar(select(func.count()).select_from(live.subquery())) or 0) >= seats:
         raise Refused("contracts.full", "该班级名额已满")
 
 

@@ -56,18 +56,17 @@ def read_code(text: str) -> PaymentCode:
     return PaymentCode(district, said["payment_no"], said["nonce"])
 
 
-def check_usable(code: PaymentCode, payment: Payment | None) -> Payment:
-    """The payment that a genuine code still opens, judged by its row.
+def check_usable(code: PaymentCode, payment: Payment | None, contract_status: str | None) -> None:
+    """Whether a genuine code still opens its payment, judged by the rows of the payment and its contract.
 
     Raises BadInput("payments.code_invalid") where it is not this payment's code, Gone("payments.code_used", "payments.code_expired").
     """
     if payment is None or not secrets.compare_digest(payment.nonce.encode(), code.nonce.encode()):
         raise _invalid()
-    if payment.status == "paid":
-        raise Gone("payments.code_used", "这个付款码已经付过款")
+    if payment.status == "paid" or contract_status in ("paid", "closed"):
+        raise Gone("payments.code_used", "这份合同已经付款，付款码不再有效")
     if payment.status == "expired" or payment.expires_at <= clock.now():
         raise Gone("payments.code_expired", "这个付款码已过期，请回到合同重新生成")
-    return payment
 
 
 def _signer() -> Signer:

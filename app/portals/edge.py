@@ -274,4 +274,3 @@ def local_path(wanted: str | None, otherwise: str) -> str:
     if wanted and re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", wanted):
         return wanted
     return otherwise
-

@@ -7,7 +7,7 @@ import time
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import telemetry
@@ -16,9 +16,7 @@ from app.portals.problems import too_large, unexpected
 MAX_BODY_BYTES = 64 * 1024
 _log = structlog.get_logger()
 
-CONTENT_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -67,6 +65,8 @@ class _Exchange:
                 await too_large(request)(self._scope, self._receive, self._answer)
             else:
                 await app(self._scope, self._limited, self._answer)
+        except ClientDisconnect:
+            _log.info("client_left")
         except Exception as error:
             answer = unexpected(request, error)
             if self._status is None:

@@ -1,8 +1,9 @@
 """Field types that routes share: what may come in, and how lists go out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -12,10 +13,12 @@ from app.errors import BadInput
 from app.money import MAX_FEN
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 NOBODY = UUID(int=0)
 """An id that nothing has."""
 MAX_PAGE = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _storable(text: str) -> str:
@@ -52,28 +55,47 @@ PathNo = Annotated[str, BeforeValidator(_number_or_none)]
 """A human number in a path, under the same rule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """Which part of a list is asked for, newest first: rows with an id below `before`, at most `limit` of them.
+Moment = tuple[datetime, UUID]
+"""A place in a list that goes by time: a row's instant and its id."""
 
-    A query fetches `limit + 1` rows, ordered by id descending, so that `listed` knows whether there are more.
+
+@dataclass(frozen=True, slots=True)
+class Paging(Generic[K]):
+    """Which part of a list is asked for: what follows the row at `after`, at most `limit` rows.
+
+    A query is asked for `more` rows, one beyond the page where it may, so that `listed` knows whether the list goes on.
     """
 
-    before: UUID | None
+    after: K | None
     limit: int
 
-
-def _paging(
-    cursor: Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
-) -> Paging:
-    try:
-        return Paging(UUID(cursor) if cursor else None, limit)
-    except ValueError as cause:
-        raise BadInput("request.cursor", "分页参数无效") from cause
+    @property
+    def more(self) -> int:
+        """How many rows to fetch; queries give no more than a hundred."""
+        return min(self.limit + 1, MAX_PAGE)
 
 
-PageOf = Annotated[Paging, Depends(_paging)]
+def _paging(read: Callable[[str], K]) -> Callable[..., Paging[K]]:
+    def paging(
+        cursor: Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
+    ) -> Paging[K]:
+        try:
+            return Paging(read(cursor) if cursor else None, limit)
+        except (ValueError, OverflowError) as cause:
+            raise BadInput("request.cursor", "分页参数无效") from cause
+
+    return paging
+
+
+def _moment(cursor: str) -> Moment:
+    microseconds, _, row_id = cursor.partition("~")
+    return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(row_id)
+
+
+PageByTime = Annotated[Paging[Moment], Depends(_paging(_moment))]
+PageById = Annotated[Paging[UUID], Depends(_paging(UUID))]
+PageByNumber = Annotated[Paging[int], Depends(_paging(int))]
 
 
 class Listed(BaseModel, Generic[T]):
@@ -83,7 +105,14 @@ class Listed(BaseModel, Generic[T]):
     next_cursor: str | None
 
 
-def listed(rows: Sequence[T], ids: Sequence[UUID], paging: Paging) -> Listed[T]:
-    """A page out of up to `limit + 1` rows and their ids."""
-    more = len(rows) > paging.limit
-    return Listed[T](items=list(rows[: paging.limit]), next_cursor=str(ids[paging.limit - 1]) if more else None)
+def listed(rows: Sequence[T], places: Sequence[Moment] | Sequence[UUID] | Sequence[int], paging: Paging[Any]) -> Listed[T]:
+    """A page out of up to `paging.more` rows and the place of each in the list."""
+    shown = min(len(rows), paging.limit)
+    goes_on = shown > 0 and len(rows) == paging.more
+    return Listed[T](items=list(rows[:shown]), next_cursor=_cursor(places[shown - 1]) if goes_on else None)
+
+
+def _cursor(place: Moment | UUID | int) -> str:
+    if isinstance(place, tuple):
+        return f"{(place[0] - _EPOCH) // timedelta(microseconds=1)}~{place[1]}"
+    return str(place)

@@ -28,6 +28,9 @@ def main() -> None:
     if len(control_key) < 16:
         sys.exit("MOCK_BANK_CONTROL_KEY must be set, with at least 16 characters")
 
+    os.umask(0o077)
+    if arguments.port_file:
+        arguments.port_file.unlink(missing_ok=True)
     listener = socket.create_server((arguments.host, arguments.port), backlog=512)
     port: int = listener.getsockname()[1]
 
@@ -42,7 +45,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     app = create_app(arguments.data, control_key, arguments.public_url, ready)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -11,12 +11,13 @@ from jinja2 import Environment, FileSystemLoader
 from pydantic import ValidationError
 
 from bank_adapters.mock_bank import books, orders
+from bank_adapters.mock_bank.control import PAYER_NAME, PAYER_NO
 from bank_adapters.mock_bank.forms import PayerForm
 from bank_adapters.mock_bank.office import Office
 from bank_adapters.mock_bank.store import SHANGHAI, Refusal
 
 CSP = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-SAMPLE_PAYER = {"payer_account_no": "6222020000000000017", "payer_name": "示例家长"}
+SAMPLE_PAYER = {"payer_account_no": PAYER_NO, "payer_name": PAYER_NAME}
 PAYER_NOT_ALLOWED = "该账号不能用于付款，请换一个付款账号。"
 PAYER_INVALID = "请填写付款账号（1 至 34 位数字或字母）和付款人姓名。"
 

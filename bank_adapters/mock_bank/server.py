@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from bank_adapters.mock_bank import api, cashier, control_api, later
 from bank_adapters.mock_bank.knobs import Knobs
@@ -47,6 +48,10 @@ def create_app(data: Path, control_key: str, public_url: str = "", ready: Callab
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         fields = sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()})
         return JSONResponse({"code": "invalid_request", "fields": fields}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"code": "invalid_request" if error.status_code == 400 else f"http_{error.status_code}"}, error.status_code)
 
     @app.get("/health")
     async def health() -> Response:

@@ -28,7 +28,7 @@ class Store:
     """The data file. What a call answered for is committed, so that a killed process loses nothing of it."""
 
     def __init__(self, path: Path) -> None:
-        self.db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        self.db = sqlite3.connect(path, timeout=1, isolation_level=None, cached_statements=256)
         self.db.row_factory = sqlite3.Row
         # The exclusive lock also keeps a second bank process from the same books.
         self.db.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -1,12 +1,14 @@
 """Faults to order: what the client sees, and what really happened at the bank."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from bank_adapters.mock_bank.client import MockBank
 from bank_adapters.port import BankRefused, BankUnknown, Instruction
 from tests.bank_adapters.conftest import Customer, new_customer
+from tests.bank_adapters.scripted_server import ScriptedServer
 from tests.bank_process import BankProcess
 
 
@@ -35,7 +37,7 @@ async def test_every_operation_can_fail(bank: BankProcess, customer: Customer, o
     order = customer.order()
     opened = await customer.bank.collect(order)
     today = (await bank.set_clock()).date()
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "collect": lambda: customer.bank.collect(order),
         "close": lambda: customer.bank.close(order.reference),
         "query": lambda: customer.bank.query(order.reference),
@@ -83,12 +85,11 @@ async def test_a_late_instruction_is_accepted_and_executed_when_released(bank: B
     assert await bank.balance_of(customer.settlement_no) == 400_00
 
 
-async def test_a_late_instruction_executes_by_itself(bank: BankProcess, notified: Customer) -> None:
+async def test_a_late_instruction_executes_by_itself(bank: BankProcess, notified: Customer, receiver: ScriptedServer) -> None:
     request = notified.payout()
     await bank.knob("late", "transfer", seconds=0.05)
     assert (await notified.bank.transfer(request)).status == "accepted"
-    while (await notified.instruction_at_bank(request.reference)).status == "accepted":
-        await asyncio.sleep(0)
+    assert b"instruction.executed" in (await receiver.next()).body
     assert (await notified.instruction_at_bank(request.reference)).status == "executed"
 
 

@@ -11,7 +11,7 @@ from bank_adapters import webhooks
 
 SECRET = webhooks.new_secret()
 NOW = datetime(2025, 9, 1, 8, 0, 0, tzinfo=UTC)
-BODY = '{"type":"order.paid","data":{"reference":"A1"}}'.encode()
+BODY = b'{"type":"order.paid","data":{"reference":"A1"}}'
 
 
 def signed(secret: str = SECRET, at: datetime = NOW, body: bytes = BODY) -> dict[str, str]:

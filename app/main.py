@@ -1,0 +1,147 @@
+"""The web process: `python -m app.main`."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from app import districts, sms, telemetry
+from app.banking.banks import Banks
+from app.db import Database
+from app.portals import assets, auth, operations, problems, sign_in
+from app.portals.edge import Modes
+from app.portals.envelope import Envelope
+from app.portals.institution import api as institution_api
+from app.portals.institution import pages as institution_pages
+from app.portals.parent import api as parent_api
+from app.portals.parent import pages as parent_pages
+from app.portals.public import api as public_api
+from app.portals.public import pages as public_pages
+from app.portals.settlement import api as settlement_api
+from app.portals.settlement import pages as settlement_pages
+from app.portals.supervision import api as supervision_api
+from app.portals.supervision import pages as supervision_pages
+from app.settings import Settings, settings
+
+ROUTERS = (
+    operations.router,
+    assets.router,
+    auth.router,
+    sign_in.router,
+    public_api.router,
+    parent_api.router,
+    institution_api.router,
+    settlement_api.router,
+    supervision_api.router,
+    public_pages.router,
+    parent_pages.router,
+    institution_pages.router,
+    settlement_pages.router,
+    supervision_pages.router,
+)
+_GRACE_SECONDS = 10
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457): `code` is stable and for programs, `detail` is Chinese and for people. Facts of the case stand beside them."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+
+
+def create_app(configured: Settings, database: Database | None = None, banks: Banks | None = None) -> FastAPI:
+    """The application. Tests hand in a database and banks; a process opens its own when it starts, after start-up's checks."""
+    app = FastAPI(
+        title="Tuition escrow",
+        version="0.1.0",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+        responses={"4XX": {"description": "Refused", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}},
+    )
+    app.state.settings = configured
+    app.state.stopping = asyncio.Event()
+    app.state.sms = sms.from_settings(configured.sms)
+    if database is not None:
+        _attach(app, database, banks)
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Envelope, https=configured.base_url.startswith("https:"))
+    return app
+
+
+def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
+    app.state.database = database
+    app.state.banks = banks
+    app.state.modes = Modes(database)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    configured: Settings = app.state.settings
+    database = Database(configured.database_url, configured.pool_size)
+    try:
+        await districts.refuse_unsafe_start(database, configured)
+        banks = await Banks.of(database, configured)
+        _attach(app, database, banks)
+        try:
+            yield
+        finally:
+            await banks.aclose()
+    finally:
+        await database.aclose()
+
+
+def _operation_id(route: APIRoute) -> str:
+    return f"{route.tags[0]}_{route.name}" if route.tags else route.name
+
+
+class _Server(uvicorn.Server):
+    """Tells open event streams to end before it waits for connections to close."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        app.state.stopping.set()
+        await super().shutdown(sockets)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    configured = settings()
+    telemetry.configure(configured.log_format)
+    config = uvicorn.Config(
+        create_app(configured),
+        host=configured.host,
+        port=configured.port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The institution end: its JSON and its pages."""

@@ -1,0 +1,175 @@
+"""What all pages share: templates and their words for people, navigation, one-time messages, redirects."""
+
+import base64
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup
+
+from app import money
+from app.clock import SHANGHAI
+from app.crypto import mask_name, mask_phone
+from app.portals import assets, words
+from app.portals.edge import ENDS, end_of
+from app.settings import settings
+
+_FOLDER = Path(__file__).parent
+_NOTICE_COOKIE = "escrow_notice"
+_NOTICE_SECONDS = 60
+_MAX_NOTICE = 400
+
+
+class Link(NamedTuple):
+    """An entry of an end's navigation; the icon is a name in `icons.html`."""
+
+    path: str
+    label: str
+    icon: str
+
+
+NAVIGATION: Mapping[str, tuple[Link, ...]] = {
+    "parent": (
+        Link("/parent", "首页", "home"),
+        Link("/parent/lessons", "课时", "calendar"),
+        Link("/parent/classes", "报名", "plus"),
+        Link("/parent/contracts", "合同", "file"),
+        Link("/parent/refunds", "退费", "refund"),
+    ),
+    "institution": (
+        Link("/institution", "概览", "home"),
+        Link("/institution/class-sessions", "课次", "calendar"),
+        Link("/institution/classes", "班课", "book"),
+        Link("/institution/payouts", "结算款", "coins"),
+    ),
+    "settlement": (
+        Link("/settlement", "概览", "home"),
+        Link("/settlement/payouts", "结算款", "coins"),
+        Link("/settlement/reconciliation", "对账", "scale"),
+    ),
+    "supervision": (
+        Link("/supervision", "总览", "home"),
+        Link("/supervision/alerts", "预警", "bell"),
+        Link("/supervision/payouts", "结算款", "coins"),
+        Link("/supervision/disputes", "争议", "flag"),
+        Link("/supervision/books", "账簿", "book"),
+    ),
+}
+
+
+def render(request: Request, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any) -> HTMLResponse:
+    """A page out of `templates/`, or out of an end's own as `parent/home.html`.
+
+    Every template also knows request, path, end, title_of_end, navigation, csrf, sample and notice.
+    """
+    end = end_of(request.url.path)
+    notice = _read_notice(request)
+    common = {
+        "request": request,
+        "path": request.url.path,
+        "end": end,
+        "title_of_end": words.ENDS.get(end or "", ""),
+        "navigation": NAVIGATION.get(end or "", ()),
+        "principal": getattr(request.state, "principal", None),
+        "csrf": getattr(request.state, "csrf", ""),
+        "sample": getattr(request.state, "mode", "live") == "sample",
+        "notice": notice,
+    }
+    page = HTMLResponse(_environment.get_template(template).render(common | context), status, dict(headers or {}))
+    if notice is not None:
+        page.delete_cookie(_NOTICE_COOKIE, httponly=True, samesite="lax", secure=_https())
+    return page
+
+
+def see_other(path: str, notice: str = "", kind: Literal["success", "danger"] = "success") -> RedirectResponse:
+    """After a form: go and look at a page of ours, which shows the notice once."""
+    answer = RedirectResponse(path, 303)
+    if notice:
+        packed = base64.urlsafe_b64encode(f"{kind}\n{notice[:_MAX_NOTICE]}".encode()).decode()
+        answer.set_cookie(_NOTICE_COOKIE, packed, max_age=_NOTICE_SECONDS, httponly=True, samesite="lax", secure=_https())
+    return answer
+
+
+def set_session_cookie(answer: Response, name: str, token: str, seconds: int) -> None:
+    """Keep a session's token where no script can read it and no other site's form can send it."""
+    answer.set_cookie(name, token, max_age=seconds, httponly=True, samesite="lax", secure=_https())
+
+
+def sign_in_address(end: str, request: Request) -> str:
+    """The sign-in page of an end, and the way back to where the caller wanted to go."""
+    if request.method != "GET" or request.url.path == f"/{end}":
+        return f"/{end}/sign-in"
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/{end}/sign-in?next={quote(wanted)}"
+
+
+def _https() -> bool:
+    return settings().base_url.startswith("https:")
+
+
+def _read_notice(request: Request) -> dict[str, str] | None:
+    packed = request.cookies.get(_NOTICE_COOKIE)
+    if not packed:
+        return None
+    try:
+        kind, _, text = base64.urlsafe_b64decode(packed).decode().partition("\n")
+    except ValueError:
+        return None
+    return {"kind": "danger" if kind == "danger" else "success", "text": text[:_MAX_NOTICE]}
+
+
+def _time(instant: datetime | None) -> str:
+    return instant.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M") if instant else "—"
+
+
+def _clock_time(instant: datetime) -> str:
+    return instant.astimezone(SHANGHAI).strftime("%H:%M")
+
+
+def _day(on: date | datetime | None) -> str:
+    if on is None:
+        return "—"
+    local = on.astimezone(SHANGHAI).date() if isinstance(on, datetime) else on
+    return f"{local.year}年{local.month}月{local.day}日 周{'一二三四五六日'[local.weekday()]}"
+
+
+def _machine_time(instant: datetime) -> str:
+    return instant.astimezone(SHANGHAI).isoformat(timespec="seconds")
+
+
+def _amount(fen: int) -> Markup:
+    return Markup('<span class="amount">{}</span>').format(money.yuan(fen))
+
+
+def _build() -> jinja2.Environment:
+    own: jinja2.BaseLoader = jinja2.FileSystemLoader(_FOLDER / "templates")
+    by_end = jinja2.PrefixLoader({end: jinja2.FileSystemLoader(_FOLDER / end / "templates") for end in (*ENDS, "public")})
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([own, by_end]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        yuan=money.yuan,
+        amount=_amount,
+        time=_time,
+        clock=_clock_time,
+        day=_day,
+        iso=_machine_time,
+        mask_name=mask_name,
+        mask_phone=mask_phone,
+        word=words.word,
+        tone=words.tone,
+    )
+    environment.globals.update(asset=assets.address)
+    return environment
+
+
+_environment = _build()

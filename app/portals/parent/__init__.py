@@ -1,0 +1,1 @@
+"""The parent end: its JSON and its pages."""

@@ -1,0 +1,5 @@
+"""JSON of the parent end."""
+
+from fastapi import APIRouter
+
+router = APIRouter(prefix="/api/v1/parent", tags=["parent"])

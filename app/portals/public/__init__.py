@@ -1,0 +1,1 @@
+"""The public end: its JSON and its pages."""

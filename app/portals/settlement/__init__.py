@@ -1,0 +1,1 @@
+"""The settlement end: its JSON and its pages."""

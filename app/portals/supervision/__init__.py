@@ -1,0 +1,1 @@
+"""The supervision end: its JSON and its pages."""

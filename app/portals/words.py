@@ -1,0 +1,79 @@
+"""What states and kinds are called on screen, and the tone of their badge."""
+
+from typing import Literal
+
+Tone = Literal["green", "blue", "yellow", "red", "secondary"]
+
+ENDS = {"parent": "家长端", "institution": "机构端", "settlement": "结算端", "supervision": "监管端"}
+
+_WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
+    "lesson": {
+        "reserved": ("待付款", "secondary"),
+        "scheduled": ("待上课", "blue"),
+        "missed": ("未到课", "secondary"),
+        "delivered": ("待确认", "yellow"),
+        "confirmed": ("已确认", "green"),
+        "disputed": ("有争议", "red"),
+        "refunded": ("已退费", "secondary"),
+        "lapsed": ("已失效", "secondary"),
+    },
+    "contract": {
+        "created": ("待付款", "yellow"),
+        "paid": ("履行中", "green"),
+        "closed": ("已结束", "secondary"),
+        "lapsed": ("已失效", "secondary"),
+    },
+    "payment": {"created": ("待付款", "yellow"), "paid": ("已付款", "green"), "expired": ("已过期", "secondary")},
+    "class_session": {"scheduled": ("待上课", "blue"), "delivered": ("已上课", "green")},
+    "class": {"opened": ("招生中", "green"), "closed": ("已停招", "secondary")},
+    "instruction": {
+        "drafted": ("待审核", "yellow"),
+        "held": ("已暂扣", "red"),
+        "cleared": ("待发送", "blue"),
+        "submitted": ("银行处理中", "blue"),
+        "unknown": ("待银行确认", "yellow"),
+        "settled": ("已到账", "green"),
+        "returned": ("已退汇", "red"),
+        "rejected": ("未执行", "red"),
+    },
+    "alert": {"opened": ("待处置", "red"), "acknowledged": ("处置中", "yellow"), "resolved": ("已办结", "green")},
+    "level": {"yellow": ("黄色", "yellow"), "red": ("红色", "red")},
+    "rule": {
+        "large_transfer": ("单笔大额", "red"),
+        "large_day": ("单日大额", "red"),
+        "minimum_balance": ("余额低于下限", "red"),
+        "uninstructed_debit": ("未经指令的支出", "red"),
+        "unassigned_money": ("款项待认领", "yellow"),
+        "return_failed": ("退回失败", "red"),
+        "break": ("对账差错", "red"),
+    },
+    "institution": {"approved": ("正常", "green"), "suspended": ("暂停", "yellow"), "closed": ("已关闭", "secondary")},
+    "institution_kind": {
+        "subject": ("学科类", "blue"),
+        "arts": ("文化艺术类", "blue"),
+        "sports": ("体育类", "blue"),
+        "science": ("科技类", "blue"),
+        "other": ("其他", "secondary"),
+    },
+    "account": {
+        "cash": ("监管账户资金", "blue"),
+        "incoming": ("在途资金", "secondary"),
+        "shortfall": ("缺口", "red"),
+        "escrow": ("监管余额", "blue"),
+        "payable": ("应付机构", "green"),
+        "outgoing": ("付款中", "yellow"),
+        "guarantee": ("保证金", "secondary"),
+        "interest": ("利息", "secondary"),
+        "suspense": ("挂账", "yellow"),
+    },
+}
+
+
+def word(value: str, subject: str) -> str:
+    """What people call a state: `word("held", "instruction")` is 已暂扣. An unknown one shows as it is."""
+    return _WORDS[subject].get(value, (value, "secondary"))[0]
+
+
+def tone(value: str, subject: str) -> Tone:
+    """The colour of its badge."""
+    return _WORDS[subject].get(value, (value, "secondary"))[1]

@@ -1,0 +1,114 @@
+"""The background process: for every district the jobs in the order in which money flows, again and again.
+
+Several may run beside each other: each row that is work is claimed by one of them.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from app import districts, telemetry
+from app.banking import jobs as banking
+from app.banking.banks import Banks
+from app.db import Database, District
+from app.ledger import jobs as ledger
+from app.payments import jobs as payments
+from app.reconciliation import jobs as reconciliation
+from app.refunds import jobs as refunds
+from app.settings import Settings, settings
+from app.settlement import jobs as settlement
+from app.supervision import jobs as supervision
+
+IDLE_SECONDS = 0.2
+AFTER_FAILURE_SECONDS = 2.0
+
+Job = Callable[[District, Banks], Awaitable[int]]
+
+log = structlog.get_logger()
+
+
+def _own(job: Callable[[District], Awaitable[int]]) -> Job:
+    """A job that needs no bank."""
+
+    async def run(district: District, banks: Banks) -> int:
+        return await job(district)
+
+    run.__name__, run.__module__ = job.__name__, job.__module__
+    return run
+
+
+JOBS: tuple[Job, ...] = (
+    banking.process_inbox,
+    banking.run_collections,
+    _own(payments.match_receipts),
+    payments.expire_payments,
+    _own(payments.lapse_contracts),
+    _own(payments.return_unassigned),
+    _own(supervision.clear_payouts),
+    banking.send_instructions,
+    banking.resolve_instructions,
+    _own(payments.settle_returns),
+    _own(refunds.restore_unpaid),
+    _own(settlement.free_unpaid),
+    banking.fetch_balances,
+    reconciliation.reconcile_due,
+    _own(ledger.seal),
+    _own(supervision.watch),
+)
+
+
+async def one_pass(district: District, banks: Banks) -> int:
+    """Every job once, in order; how much was done. A job that fails is logged and does not stop the others."""
+    done = 0
+    for job in JOBS:
+        try:
+            done += await job(district, banks)
+        except Exception:
+            log.exception("worker.job_failed", job=f"{job.__module__}.{job.__name__}", district=district.code)
+    return done
+
+
+async def serve(configuration: Settings, stop: asyncio.Event) -> None:
+    """Work for every district until told to stop; a pass that has begun is finished first."""
+    database = Database(configuration.database_url, pool_size=4)
+    banks = await Banks.of(database, configuration)
+    codes = [entry.code for entry in await districts.entries(database)]
+    log.info("worker.started", districts=codes)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for code in codes:
+                group.create_task(_work(database.district(code), banks, stop))
+    finally:
+        await banks.aclose()
+        await database.aclose()
+        log.info("worker.stopped")
+
+
+async def _work(district: District, banks: Banks, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        pause = 0.0 if await one_pass(district, banks) else IDLE_SECONDS
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            continue
+
+
+async def _main() -> None:
+    configuration = settings()
+    telemetry.configure_logs(configuration.log_format)
+    database = Database(configuration.database_url)
+    try:
+        await districts.refuse_unsafe_start(database, configuration)
+    finally:
+        await database.aclose()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    await serve(configuration, stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

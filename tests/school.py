@@ -1,0 +1,161 @@
+"""One class of one institution, whose families sign, pay, attend, confirm and object."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from app import clock
+from app.banking import jobs as bank_jobs
+from app.banking import service as banking
+from app.banking.models import Instruction
+from app.contracts.models import Contract
+from app.lessons import service as lessons
+from app.lessons.service import Outcome
+from app.policy.packs import Pack, pack_for
+from app.registry import service as registry
+from app.registry.models import ClassSession, Guardianship, Institution, Student, TrainingClass
+from app.security import InstitutionStaff, Parent
+from tests.world import World
+
+LESSON_FEN = 100_00
+
+
+@dataclass(frozen=True)
+class Family:
+    """A guardian, a child, their contract in the school's class, and its lessons by number."""
+
+    parent: Parent
+    student: Student
+    contract: Contract
+    lesson_ids: list[UUID]
+
+
+@dataclass(frozen=True)
+class School:
+    """A class with a session of an hour a day, each lesson at ¥100."""
+
+    world: World
+    institution: Institution
+    training_class: TrainingClass
+    sessions: list[ClassSession]
+
+    @property
+    def staff(self) -> InstitutionStaff:
+        return self.world.staff(self.institution)
+
+    async def sign(self, parent: Parent | None = None, student: Student | None = None) -> Family:
+        """A new family, or a known one, signs for the whole class; nothing is paid."""
+        parent = parent or await self.world.parent()
+        student = student or await self.world.child(parent)
+        contract = await self.world.sign(parent, self.training_class, student)
+        return Family(parent, student, contract, [lesson.id for lesson in await self.world.lessons_of(contract)])
+
+    async def enrol(self, parent: Parent | None = None, student: Student | None = None) -> Family:
+        """A family signs and pays, and its money is in escrow."""
+        family = await self.sign(parent, student)
+        await self.world.pay(family.parent, family.contract)
+        return family
+
+    async def end_of(self, number: int) -> None:
+        """Wait until the class session of this number (from 1) is over."""
+        await self.world.wait_until(max(clock.now(), self.sessions[number - 1].ends_at))
+
+    async def deliver(self, number: int, *attending: Family) -> None:
+        """The class session of this number ends, and its attendance is entered."""
+        await self.end_of(number)
+        await self.enter(number, *attending)
+
+    async def enter(self, number: int, *attending: Family) -> None:
+        """Enter the attendance of a class session, whatever the time."""
+        async with self.world.district.transaction() as session:
+            present = [family.student.id for family in attending]
+            await lessons.deliver(session, self.staff, self.sessions[number - 1].id, present)
+
+    async def confirm(self, family: Family, *numbers: int) -> list[tuple[str, int]]:
+        """The guardian confirms lessons by number: what became of each, and the fen that it released."""
+        async with self.world.district.transaction() as session:
+            return told(await lessons.confirm(session, family.parent, [family.lesson_ids[number - 1] for number in numbers]))
+
+    async def dispute(self, family: Family, number: int, reason: str = "孩子说老师没有来") -> None:
+        async with self.world.district.transaction() as session:
+            await lessons.dispute(session, family.parent, family.lesson_ids[number - 1], reason)
+
+    async def states(self, family: Family) -> list[str]:
+        """The family's lessons' states by number."""
+        return [lesson.status for lesson in await self.world.lessons_of(family.contract)]
+
+    async def contract_status(self, family: Family) -> str:
+        async with self.world.district.reading() as session:
+            return (await session.get_one(Contract, family.contract.id)).status
+
+    async def totals(self) -> dict[str, int]:
+        return await self.world.totals(self.institution)
+
+    async def second_guardian(self, family: Family) -> Parent:
+        """Another guardian who answers for the family's child."""
+        parent = await self.world.parent()
+        async with self.world.district.transaction() as session:
+            session.add(Guardianship(guardian_id=parent.guardian_id, student_id=family.student.id, since=clock.now()))
+        return parent
+
+
+async def found_school(world: World, lesson_count: int = 4, seats: int = 20) -> School:
+    """Enter an institution and open its class."""
+    institution = await world.institution()
+    training_class = await world.training_class(institution, lesson_count, LESSON_FEN * lesson_count, seats)
+    async with world.district.reading() as session:
+        course = await registry.course_of(session, training_class.id)
+    return School(world, institution, training_class, course.sessions)
+
+
+def told(outcomes: Sequence[Outcome]) -> list[tuple[str, int]]:
+    """Outcomes without their lessons."""
+    return [(outcome.outcome, outcome.released_fen) for outcome in outcomes]
+
+
+async def instructed(world: World, reference: str) -> Instruction:
+    """An instruction as it stands now."""
+    async with world.district.reading() as session:
+        return (await session.scalars(select(Instruction).where(Instruction.reference == reference))).one()
+
+
+async def clear(world: World, reference: str) -> None:
+    """Supervision lets a drafted payout go."""
+    instruction = await instructed(world, reference)
+    async with world.district.transaction() as session:
+        await banking.clear(session, instruction.id)
+
+
+async def send(world: World) -> None:
+    """What is cleared goes to the bank, and the bank is asked until it has ended each."""
+    await bank_jobs.send_instructions(world.district, world.banks)
+    await world.wait(timedelta(seconds=30))
+    await bank_jobs.resolve_instructions(world.district, world.banks)
+
+
+async def ask_again(world: World, reference: str) -> Instruction:
+    """The bank is asked once more what became of an instruction."""
+    instruction = await instructed(world, reference)
+    answer = await world.banks.get("mock").query(reference)
+    await bank_jobs.record(world.district, answer)  # type: ignore[arg-type]
+    assert (await instructed(world, reference)).status != instruction.status
+    return await instructed(world, reference)
+
+
+@contextmanager
+def final_after(monkeypatch: pytest.MonkeyPatch, hours: int) -> Iterator[None]:
+    """A locality whose releases become final only some hours after the confirmation."""
+
+    def patient(district: str, on: object) -> Pack:
+        shipped = pack_for(district, clock.today())
+        rule = shipped.rule("release.final_after_hours").model_copy(update={"limits": {"hour": hours}})
+        return shipped.model_copy(update={"rules": {**shipped.rules, "release.final_after_hours": rule}})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lessons, "pack_for", patient)
+        yield
