@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute

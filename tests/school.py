@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app import clock
 from app.banking import jobs as bank_jobs
@@ -145,6 +145,15 @@ async def ask_again(world: World, reference: str) -> Instruction:
     await bank_jobs.record(world.district, answer)  # type: ignore[arg-type]
     assert (await instructed(world, reference)).status != instruction.status
     return await instructed(world, reference)
+
+
+async def somebody_waits(world: World) -> None:
+    """Until a transaction of this database waits for another one's lock."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    found = 0
+    while not found:
+        async with world.district.reading() as session:
+            found = await session.scalar(waiting) or 0
 
 
 @contextmanager

@@ -55,14 +55,24 @@ def decimals(tree: ast.Module) -> Iterator[Offence]:
 
 
 def fractions(tree: ast.Module) -> Iterator[Offence]:
-    """Where a fraction of a fen could arise: `float`, a literal with a point, a true division (joining paths is none)."""
+    """Where a fraction of a fen could arise: `float`, a literal with a point, a true division.
+
+    Joining paths is no division, and a literal that is named as seconds is no money.
+    """
+    seconds = set(_literals_in_seconds(tree))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == "float":
             yield node.lineno, "float"
-        if isinstance(node, ast.Constant) and isinstance(node.value, float):
+        if isinstance(node, ast.Constant) and isinstance(node.value, float) and node not in seconds:
             yield node.lineno, f"literal {node.value}"
         if isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div) and not _joins_paths(node):
             yield node.lineno, "true division"
+
+
+def _literals_in_seconds(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and all(ast.unparse(target).lower().endswith("_seconds") for target in node.targets):
+            yield node.value
 
 
 def _joins_paths(node: ast.BinOp | ast.AugAssign) -> bool:
@@ -73,8 +83,9 @@ def _joins_paths(node: ast.BinOp | ast.AugAssign) -> bool:
 def http_exceptions(tree: ast.Module) -> Iterator[Offence]:
     """Slices speak the domain's errors; only the edge knows HTTP."""
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
-        if "HTTPException" in names or (isinstance(node, ast.Attribute) and node.attr == "HTTPException"):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "HTTPException" for alias in node.names):
+            yield node.lineno, "import of HTTPException"
+        if isinstance(node, ast.Attribute) and node.attr == "HTTPException":
             yield node.lineno, "HTTPException"
 
 
@@ -142,8 +153,10 @@ def _evaluated_once(loop: ast.AST) -> ast.AST | None:
         (fractions, "x_fen = y * 0.5", ["literal 0.5"]),
         (fractions, "x_fen = y / 2", ["true division"]),
         (fractions, "x_fen /= 2", ["true division"]),
+        (fractions, "fee_fen = WAIT_SECONDS = 0.5", ["literal 0.5"]),
+        (fractions, "WAIT_SECONDS = 0.5", []),
         (fractions, "x_fen = y // 2; path = here / 'a' / f'{b}.sql'", []),
-        (http_exceptions, "from fastapi import HTTPException", ["HTTPException"]),
+        (http_exceptions, "from fastapi import HTTPException", ["import of HTTPException"]),
         (http_exceptions, "raise fastapi.HTTPException(404)", ["HTTPException"]),
         (long_functions, "def f():\n" + "    pass\n" * LONGEST_FUNCTION, ["f has 71 lines"]),
         (long_functions, "def f():\n" + "    pass\n" * (LONGEST_FUNCTION - 1), []),

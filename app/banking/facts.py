@@ -78,7 +78,7 @@ async def book_lines(session: AsyncSession, account_id: UUID, lines: Sequence[po
     ):
         row.transfer_id = posted.transfer_id
     session.add_all(rows)
-    await _mark_paid(session, {row.reference for row in rows if row.booked_as == "received" and row.reference})
+    await _mark_paid(session, [row for row in rows if row.booked_as == "received" and row.reference])
     if stated:
         for line in lines:
             if (found := known.get(_key(line))) is not None:
@@ -174,7 +174,10 @@ def _end(meant: Meaning, account: BankAccount, line: port.Movement) -> None:
         account.balance_due_at = clock.now()
 
 
-async def _mark_paid(session: AsyncSession, references: set[str]) -> None:
-    paid = select(Collection).where(Collection.reference.in_(references), Collection.status.in_(["created", "opened"]))
+async def _mark_paid(session: AsyncSession, received: list[BankMovement]) -> None:
+    """A cashier order has done its work when its very amount has come in; another amount leaves it open at the bank."""
+    amounts = {row.reference: row.amount_fen for row in received}
+    paid = select(Collection).where(Collection.reference.in_(amounts), Collection.status.in_(["created", "opened"]))
     for order in await session.scalars(paid.order_by(Collection.reference).with_for_update(key_share=True)):
-        order.status, order.ended_at = "paid", clock.now()
+        if amounts[order.reference] == order.amount_fen:
+            order.status, order.ended_at = "paid", clock.now()

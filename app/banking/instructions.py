@@ -151,7 +151,7 @@ def _surely_absent(row: Instruction, bank: Bank) -> bool:
 
 def _backoff(row: Instruction) -> timedelta:
     waited: timedelta = clock.now() - (row.last_sent_at or clock.now())
-    return min(max(ASK_AFTER, waited / 2), ASK_AT_MOST_EVERY)
+    return min(max(ASK_AFTER, waited // 2), ASK_AT_MOST_EVERY)
 
 
 async def _doubt(district: District, instruction_id: UUID) -> None:

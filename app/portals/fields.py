@@ -93,9 +93,16 @@ def _moment(cursor: str) -> Moment:
     return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(row_id)
 
 
+def _serial(cursor: str) -> int:
+    number = int(cursor)
+    if not 0 <= number < 2**63:
+        raise ValueError("beyond any row's number")
+    return number
+
+
 PageByTime = Annotated[Paging[Moment], Depends(_paging(_moment))]
 PageById = Annotated[Paging[UUID], Depends(_paging(UUID))]
-PageByNumber = Annotated[Paging[int], Depends(_paging(int))]
+PageByNumber = Annotated[Paging[int], Depends(_paging(_serial))]
 
 
 class Listed(BaseModel, Generic[T]):

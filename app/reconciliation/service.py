@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.banking.models import BankAccount, BankMovement, StatementDay
+from app.db import fixed
 from app.errors import NotFound
 from app.ids import uuid7
 from app.ledger import codes
@@ -79,7 +80,7 @@ async def _closing_before(session: AsyncSession, statement: StatementDay) -> int
 async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple[Debit, ...]:
     taken = await session.scalars(
         select(BankMovement)
-        .where(BankMovement.bank_account_id == account.id, BankMovement.booked_as == "taken")
+        .where(BankMovement.bank_account_id == account.id, BankMovement.booked_as == fixed("taken"))
         .order_by(BankMovement.value_on.desc(), BankMovement.id.desc())
     )
     shortfall_fen = (await ledger.totals(session, account.book_id)).get(codes.SHORTFALL, 0)

@@ -80,10 +80,17 @@ async def payouts_of_institution(
 
 
 async def payouts_of_district(
-    session: AsyncSession, status: str | None = None, business_on: date | None = None, after: Cursor | None = None, limit: int = PAGE
+    session: AsyncSession,
+    status: str | None = None,
+    business_on: date | None = None,
+    run_no: int | None = None,
+    after: Cursor | None = None,
+    limit: int = PAGE,
 ) -> list[PayoutView]:
-    """All payouts, newest first, of one status or business date where given; `after` is (drafted_at, id) of the last one seen."""
+    """All payouts, newest first, of one status, business date or run where given; `after` is (drafted_at, id) of the last one seen."""
     criteria: list[ColumnElement[bool]] = []
+    if run_no is not None:
+        criteria.append(SettlementRun.run_no == run_no)
     if status is not None:
         criteria.append(Instruction.status == status)
     if business_on is not None:
@@ -100,6 +107,12 @@ async def payout(session: AsyncSession, payout_id: UUID, institution_id: UUID | 
     if not views:
         raise NotFound("settlement.payout_not_found", "没有这笔结算款")
     return views[0]
+
+
+async def next_run_no(session: AsyncSession, business_on: date) -> int:
+    """The number that no run of this business date has had."""
+    last: int | None = await session.scalar(select(func.max(SettlementRun.run_no)).where(SettlementRun.business_on == business_on))
+    return (last or 0) + 1
 
 
 async def lines_of(session: AsyncSession, payout_id: UUID, after: UUID | None = None, limit: int = PAGE) -> list[PayoutLineView]:

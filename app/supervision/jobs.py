@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.banking import service as banking
 from app.banking.models import BalanceReport, BankAccount, BankMovement, Instruction
-from app.db import District
+from app.db import District, fixed
 from app.ledger.models import LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
@@ -41,7 +41,7 @@ async def _clear_next(district: District) -> bool:
     async with district.transaction() as session:
         payout = await session.scalar(
             select(Instruction)
-            .where(Instruction.purpose == "payout", Instruction.status == "drafted", Instruction.unreserved_at.is_(None))
+            .where(Instruction.purpose == "payout", Instruction.status == fixed("drafted"), Instruction.unreserved_at.is_(None))
             .order_by(Instruction.created_at)
             .limit(1)
             .with_for_update(key_share=True, skip_locked=True)
@@ -118,7 +118,7 @@ async def watch_receipts(district: District) -> int:
     async with district.transaction() as session:
         unmatched = await session.scalars(
             select(Receipt)
-            .where(Receipt.outcome != "matched", Receipt.judged_at.is_(None))
+            .where(Receipt.outcome != fixed("matched"), Receipt.judged_at.is_(None))
             .order_by(Receipt.movement_id)
             .limit(BATCH)
             .with_for_update(key_share=True, skip_locked=True)
@@ -140,7 +140,7 @@ async def watch_breaks(district: District) -> int:
         broken = await session.execute(
             select(Reconciliation, BankAccount.book_id)
             .join(BankAccount, BankAccount.id == Reconciliation.bank_account_id)
-            .where(Reconciliation.status == "broken", Reconciliation.judged_at.is_(None))
+            .where(Reconciliation.status == fixed("broken"), Reconciliation.judged_at.is_(None))
             .order_by(Reconciliation.value_on)
             .limit(BATCH)
             .with_for_update(of=Reconciliation, key_share=True, skip_locked=True)
@@ -224,7 +224,7 @@ async def _day_outflow(session: AsyncSession, book_id: UUID, business_on: date) 
     taken = (
         select(func.sum(BankMovement.amount_fen))
         .join(BankAccount, BankAccount.id == BankMovement.bank_account_id)
-        .where(BankAccount.book_id == book_id, BankMovement.booked_as == "taken", BankMovement.value_on == business_on)
+        .where(BankAccount.book_id == book_id, BankMovement.booked_as == fixed("taken"), BankMovement.value_on == business_on)
     )
     total = func.coalesce(instructed.scalar_subquery(), 0) + func.coalesce(taken.scalar_subquery(), 0)
     return await session.scalar(select(cast(total, BigInteger))) or 0

@@ -10,10 +10,11 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.models import Contract, Lesson
+from app.db import fixed
 from app.errors import NotFound
 from app.lessons.models import Dispute
 from app.registry.models import ClassSession, Institution, TrainingClass
-from app.supervision.models import Alert
+from app.supervision.models import Alert, AlertEvent
 from app.supervision.rules import Lines, coverage_bps
 from app.supervision.service import lines_of
 
@@ -81,6 +82,16 @@ class AlertView:
     opened_at: datetime
     changed_at: datetime
     note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """An alert was raised or changed: `status` and `at` are of the change, `alert` is how it stands when read."""
+
+    seq: int
+    status: str
+    at: datetime
+    alert: AlertView
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,7 @@ _MONEY = """
     ) AS r ON true
     LEFT JOIN (
         SELECT book_id, sum(amount_fen)::bigint AS amount_fen FROM instruction
-        WHERE status IN ('drafted', 'held', 'cleared', 'submitted', 'unknown') AND unreserved_at IS NULL AND status <> 'settled'
+        WHERE status IN ('drafted', 'held', 'cleared', 'submitted', 'unknown') AND unreserved_at IS NULL
         GROUP BY book_id
     ) AS u ON u.book_id = i.id
     LEFT JOIN (SELECT institution_id, count(*) AS alerts FROM alert WHERE status <> 'resolved' GROUP BY institution_id) AS n
@@ -180,8 +191,7 @@ _HELD = text("""
     JOIN payout p ON p.payout_no = i.reference
     JOIN institution n ON n.id = p.institution_id
     JOIN clearance c ON c.instruction_id = i.id AND c.decision = 'held'
-    WHERE i.purpose = 'payout' AND i.status = 'held' AND i.unreserved_at IS NULL AND i.status <> 'settled'
-        AND (CAST(:after AS uuid) IS NULL OR p.id > :after)
+    WHERE i.purpose = 'payout' AND i.status = 'held' AND i.unreserved_at IS NULL AND (CAST(:after AS uuid) IS NULL OR p.id > :after)
     ORDER BY p.id LIMIT :limit
 """)
 _MOVEMENT = """
@@ -240,7 +250,7 @@ async def alerts(
     """Alerts, newest first; `before` is the id of the last one seen."""
     query = select(Alert, Institution.name).join(Institution, Institution.id == Alert.institution_id)
     if open_only:
-        query = query.where(Alert.status != "resolved")
+        query = query.where(Alert.status != fixed("resolved"))
     if institution_id is not None:
         query = query.where(Alert.institution_id == institution_id)
     if before is not None:
@@ -258,6 +268,20 @@ async def alert(session: AsyncSession, alert_id: UUID) -> AlertView:
     return _alert(*row)
 
 
+async def alert_changes(session: AsyncSession, after: int, limit: int = PAGE) -> list[AlertChange]:
+    """What happened to alerts after a sequence number, in its order."""
+    query = (
+        select(AlertEvent, Alert, Institution.name)
+        .join(Alert, Alert.id == AlertEvent.alert_id)
+        .join(Institution, Institution.id == Alert.institution_id)
+        .where(AlertEvent.seq > after)
+        .order_by(AlertEvent.seq)
+        .limit(min(limit, PAGE))
+    )
+    rows = (await session.execute(query)).tuples()
+    return [AlertChange(event.seq, event.status, event.at, _alert(each, name)) for event, each, name in rows]
+
+
 async def held_payouts(session: AsyncSession, after: UUID | None = None, limit: int = PAGE) -> list[HeldPayout]:
     """Payouts that wait for an officer, oldest first; `after` is the id of the last one seen."""
     rows = await session.execute(_HELD, {"after": after, "limit": min(limit, PAGE)})
@@ -273,7 +297,7 @@ async def open_disputes(session: AsyncSession, after: tuple[datetime, UUID] | No
         .join(ClassSession, ClassSession.id == Lesson.class_session_id)
         .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
         .join(Institution, Institution.id == Dispute.institution_id)
-        .where(Dispute.status == "opened")
+        .where(Dispute.status == fixed("opened"))
         .order_by(Dispute.opened_at, Dispute.lesson_id)
         .limit(min(limit, PAGE))
     )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import audit, clock
 from app.banking import service as banking
 from app.banking.models import Instruction
-from app.db import district_of
+from app.db import district_of, fixed
 from app.errors import BadInput, Conflict, NotFound
 from app.ids import uuid7
 from app.lessons import service as lessons
@@ -34,7 +34,7 @@ async def raise_alert(session: AsyncSession, institution_id: UUID, rule: Rule, s
     `facts` are JSON and hold no personal data. Call it after every other lock of the transaction.
     """
     await _lock_events(session)
-    standing = await session.scalar(select(Alert).where(Alert.rule == rule, Alert.subject == subject, Alert.status != "resolved"))
+    standing = await session.scalar(select(Alert).where(Alert.rule == rule, Alert.subject == subject, Alert.status != fixed("resolved")))
     if standing is not None:
         if standing.facts != facts:
             standing.facts, standing.changed_at = facts, clock.now()

@@ -28,6 +28,8 @@ from bank_adapters.port import (
 T = TypeVar("T")
 
 UNKNOWN_REFERENCE = "reference_unknown"
+_NOT_ABOUT_THE_REQUEST = (401, 403, 408, 429)
+"""A wrong key or too many calls: no decision about an instruction, so none is rejected for it."""
 
 
 class MockBank(Bank):
@@ -151,7 +153,7 @@ class MockBank(Bank):
             code = _text(content["code"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BankUnknown(type(error).__name__) from error
-        if answer.is_client_error:
+        if answer.is_client_error and answer.status_code not in _NOT_ABOUT_THE_REQUEST:
             raise BankRefused(code)
         raise BankUnknown(f"status {answer.status_code}")
 

@@ -88,7 +88,9 @@ class Notices:
         if row is None:
             raise Refusal("notice_unknown", 404)
         self._store.db.execute(
-            "UPDATE notice SET state = 'queued', copies_left = 1, next_try_at = ? WHERE notice_id = ?", (time.time(), notice_id)
+            "UPDATE notice SET copies_left = CASE WHEN state IN ('queued', 'delivered') THEN copies_left + 1 ELSE 1 END,"
+            " state = 'queued', next_try_at = ? WHERE notice_id = ?",
+            (time.time(), notice_id),
         )
         self._wake(row["client"])
 
@@ -156,7 +158,9 @@ class Notices:
         db = self._store.db
         attempts = row["attempts"] + 1
         if taken:
-            state = "queued" if row["copies_left"] > 1 else "delivered"
+            # As it stands now: one more copy may have been asked for while this one was under way.
+            left = db.execute("SELECT copies_left FROM notice WHERE notice_id = ?", (row["notice_id"],)).fetchone()["copies_left"]
+            state = "queued" if left > 1 else "delivered"
             next_try_at = time.time()
             # What was held back to come out of order may follow now.
             db.execute(

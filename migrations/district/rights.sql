@@ -20,7 +20,7 @@ BEGIN
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', v_table);
         EXECUTE format('CREATE TRIGGER never_emptied BEFORE TRUNCATE ON %I EXECUTE FUNCTION refuse_change()', v_table);
     END LOOP;
-    FOREACH v_table IN ARRAY ARRAY['reconciliation_break', 'idempotency_key', 'sign_in_code', 'sign_in_failure'] LOOP
+    FOREACH v_table IN ARRAY ARRAY['reconciliation_break', 'idempotency_key', 'principal_session', 'sign_in_code', 'sign_in_failure'] LOOP
         CONTINUE WHEN to_regclass(v_table) IS NULL;
         EXECUTE format('GRANT DELETE ON %I TO escrow_app', v_table);
     END LOOP;

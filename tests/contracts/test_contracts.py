@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from app import clock
 from app.contracts import queries, service
 from app.contracts.models import Contract
 from app.contracts.rules import SEAT_HELD
@@ -47,7 +46,7 @@ async def test_a_late_joiner_buys_what_has_not_started(world: World) -> None:
     await world.wait(timedelta(days=2))
     contract = await world.sign(await world.parent(), training_class)
     assert contract.amount_fen == 20_000
-    assert [lesson.number for lesson in await world.lessons(contract)] == [1, 2]
+    assert [lesson.number for lesson in await world.lessons_of(contract)] == [1, 2]
 
 
 async def test_a_class_that_is_over_cannot_be_joined(world: World) -> None:
@@ -186,8 +185,7 @@ async def test_the_roster_holds_who_has_paid(world: World, district: District) -
     paid = await world.sign(parent, training_class)
     await world.pay(parent, paid)
     await world.sign(await world.parent(), training_class)
-    lesson = (await world.lessons(paid))[0]
+    lesson = (await world.lessons_of(paid))[0]
     async with district.reading() as session:
         assert [row.id for row in await queries.roster(session, institution.id, lesson.class_session_id)] == [lesson.id]
         assert await queries.roster(session, other.id, lesson.class_session_id) == []
-    assert clock.simulated() is None

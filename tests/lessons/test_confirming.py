@@ -101,7 +101,8 @@ async def test_fifty_identical_confirmations_at_once_release_once(school: School
 async def test_overlapping_confirmations_of_many_families_do_not_stop_each_other(world: World) -> None:
     school, other = await found_school(world), await found_school(world)
     parent = await world.parent()
-    families = [await place.enrol(parent) for place in (school, other, school, other)]
+    children = [await world.child(parent, name) for name in ("王大明", "王大明", "王小明", "王小明")]
+    families = [await place.enrol(parent, child) for place, child in zip((school, other, school, other), children, strict=True)]
     await school.deliver(1, families[0], families[2])
     await other.deliver(1, families[1], families[3])
     lesson_ids = [family.lesson_ids[0] for family in families]

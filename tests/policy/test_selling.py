@@ -114,10 +114,10 @@ def test_a_finding_quotes_the_rule_in_words_and_can_be_stored() -> None:
     assert finding(sale(), "charge.span", "lesson").message_zh == "一次收费不得超过60课时，本班40课时"
 
 
-@pytest.mark.parametrize("nonsense", [{"kind": "music"}, {"price_fen": 0}, {"lesson_count": 0}, {"last_on": "2025-08-31"}])
-def test_facts_that_are_no_sale_are_a_programming_error(nonsense: dict[str, str]) -> None:
+@pytest.mark.parametrize("nonsense", [sale(kind="music"), sale(price_fen=0), sale(lesson_count=0), sale(last_on="2025-08-31")])
+def test_facts_that_are_no_sale_are_a_programming_error(nonsense: SaleFacts) -> None:
     with pytest.raises(AssertionError):
-        judge_sale(NATION, sale(**nonsense))
+        judge_sale(NATION, nonsense)
 
 
 @given(

@@ -40,10 +40,10 @@ async def test_an_institution_stands_once(world: World, district: District) -> N
 
 async def test_two_institutions_cannot_share_a_bank_account(world: World, district: District) -> None:
     await world.institution()
-    taken = (await world.account((await world.institution()))).account_no
+    taken = (await world.account(await world.institution())).account_no
+    draft = InstitutionDraft(credit_code(900_001), "第三家", "sports", "某路 3 号", "mock", taken, "6228000099999903")
     with pytest.raises(Conflict) as refusal:
         async with district.transaction() as session:
-            draft = InstitutionDraft(credit_code(900_001), "第三家", "sports", "某路 3 号", "mock", taken, "6228000099999903")
             await service.create_institution(session, draft)
     assert refusal.value.code == "banking.account_taken"
     async with district.reading() as session:

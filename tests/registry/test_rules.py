@@ -123,7 +123,7 @@ def test_months_of_birth_within_25_years(month: str) -> None:
     assert rules.birth_month(month, date(2026, 3, 2)) == month
 
 
-@pytest.mark.parametrize("month", ["2026-04", "2001-02", "2019-13", "2019-00", "19-01", "2019-1", "2019/01", "２０１９-01", "2019-01-01", ""])
+@pytest.mark.parametrize("month", ["2026-04", "2001-02", "2019-13", "2019-00", "19-01", "2019-1", "２０１９-01", "2019-01-01", ""])
 def test_other_months_of_birth_are_refused(month: str) -> None:
     assert refused_field(rules.birth_month, month, date(2026, 3, 2)) == "birth_month"
 

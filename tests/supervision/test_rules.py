@@ -1,0 +1,49 @@
+"""When a rule fires: pure decisions."""
+
+import pytest
+
+from app.supervision.models import RULES
+from app.supervision.rules import DEFAULT_LINES, LEVELS, Crossing, Lines, below_minimum, coverage_bps, crossings
+
+LINES = Lines(large_transfer_fen=100_00, large_day_fen=250_00, minimum_balance_fen=50_00)
+
+
+@pytest.mark.parametrize(
+    ("amount_fen", "day_fen", "crossed"),
+    [
+        (100_00, 250_00, []),
+        (100_01, 250_00, ["large_transfer"]),
+        (100_00, 250_01, ["large_day"]),
+        (100_01, 250_01, ["large_transfer", "large_day"]),
+    ],
+)
+def test_only_what_is_above_a_line_crosses_it(amount_fen: int, day_fen: int, crossed: list[str]) -> None:
+    assert [crossing.rule for crossing in crossings(amount_fen, day_fen, LINES)] == crossed
+
+
+def test_a_crossing_says_what_crossed_which_line() -> None:
+    assert crossings(1_00, 250_01, LINES) == [Crossing("large_day", 250_01, 250_00)]
+
+
+def test_only_a_balance_under_the_minimum_is_too_low() -> None:
+    assert below_minimum(50_00, LINES) is None
+    assert below_minimum(49_99, LINES) == Crossing("minimum_balance", 49_99, 50_00)
+
+
+def test_a_minimum_of_zero_never_fires() -> None:
+    assert below_minimum(0, Lines(1, 1, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("reported_fen", "incoming_fen", "unresolved_fen", "escrow_fen", "bps"),
+    [(100, 0, 0, 100, 10_000), (100, 5, 10, 100, 9_500), (200, 0, 0, 300, 6_666), (0, 0, 0, 100, 0), (100, 0, 0, 0, None)],
+)
+def test_coverage_is_what_is_there_for_what_is_owed(
+    reported_fen: int, incoming_fen: int, unresolved_fen: int, escrow_fen: int, bps: int | None
+) -> None:
+    assert coverage_bps(reported_fen, incoming_fen, unresolved_fen, escrow_fen) == bps
+
+
+def test_every_rule_has_a_level_and_the_default_lines_are_the_cited_ones() -> None:
+    assert set(LEVELS) == set(RULES)
+    assert DEFAULT_LINES == Lines(300_000_00, 300_000_00, 100_000_00)
