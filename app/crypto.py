@@ -84,6 +84,11 @@ def mask_name(name: str) -> str:
     return name[0] + "*" * (len(name) - 2) + name[-1]
 
 
+def mask_account(account_no: str) -> str:
+    """6228****0001: enough of a bank account's number to know it by."""
+    return f"{account_no[:4]}****{account_no[-4:]}"
+
+
 @lru_cache(maxsize=4)
 def _cipher(encoded: str) -> tuple[bytes, AESGCM]:
     key = _key("ESCROW_DATA_KEY", encoded)

@@ -69,6 +69,7 @@ async def bootstrap(admin_url: str, database: str, owner_password: str, app_pass
         if not await server.scalar(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": database}):
             await server.exec_driver_sql(f'CREATE DATABASE "{_plain(database)}" OWNER {OWNER_ROLE}')
     async with _autocommit(make_url(admin_url).set(database=database).render_as_string(hide_password=False)) as inside:
+        await inside.exec_driver_sql(f'REVOKE TEMPORARY ON DATABASE "{_plain(database)}" FROM PUBLIC')
         await inside.exec_driver_sql("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         await inside.exec_driver_sql(f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}")
         await inside.exec_driver_sql(f"GRANT ALL ON SCHEMA public TO {OWNER_ROLE}")

@@ -29,6 +29,7 @@ from app.portals.settlement import pages as settlement_pages
 from app.portals.supervision import api as supervision_api
 from app.portals.supervision import pages as supervision_pages
 from app.settings import Settings, settings
+from app.supervision.stream import Feeds
 
 ROUTERS = (
     operations.router,
@@ -87,6 +88,7 @@ def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
     app.state.database = database
     app.state.banks = banks
     app.state.modes = Modes(database)
+    app.state.feeds = Feeds()
 
 
 @asynccontextmanager
@@ -100,6 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await app.state.feeds.aclose()
             await banks.aclose()
     finally:
         await database.aclose()

@@ -94,6 +94,8 @@ async def database_name(server: Server, admin: AsyncEngine) -> AsyncIterator[str
     name = f"escrow_{secrets.token_hex(6)}"
     async with admin.connect() as connection:
         await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}_{os.getpid()} OWNER escrow_owner"))
+        # A clone has its template's tables, not its template's database rights.
+        await connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"))
         yield name
         await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 

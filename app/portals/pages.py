@@ -80,7 +80,7 @@ def render(request: Request, template: str, status: int = 200, headers: Mapping[
         "sample": getattr(request.state, "mode", "live") == "sample",
         "notice": notice,
     }
-    page = HTMLResponse(_environment.get_template(template).render(common | context), status, dict(headers or {}))
+    page = HTMLResponse(environment.get_template(template).render(common | context), status, dict(headers or {}))
     if notice is not None:
         page.delete_cookie(_NOTICE_COOKIE, httponly=True, samesite="lax", secure=_https())
     return page
@@ -149,14 +149,14 @@ def _amount(fen: int) -> Markup:
 def _build() -> jinja2.Environment:
     own: jinja2.BaseLoader = jinja2.FileSystemLoader(_FOLDER / "templates")
     by_end = jinja2.PrefixLoader({end: jinja2.FileSystemLoader(_FOLDER / end / "templates") for end in (*ENDS, "public")})
-    environment = jinja2.Environment(
+    built = jinja2.Environment(
         loader=jinja2.ChoiceLoader([own, by_end]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    built.filters.update(
         yuan=money.yuan,
         amount=_amount,
         time=_time,
@@ -168,8 +168,8 @@ def _build() -> jinja2.Environment:
         word=words.word,
         tone=words.tone,
     )
-    environment.globals.update(asset=assets.address)
-    return environment
+    built.globals.update(asset=assets.address)
+    return built
 
 
-_environment = _build()
+environment = _build()

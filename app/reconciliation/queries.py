@@ -40,6 +40,25 @@ class AccountDay:
     breaks: tuple[BreakView, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DaySummary:
+    """How many supervised accounts of one value day agreed with the bank's statement, and how many did not."""
+
+    value_on: date
+    matched: int
+    broken: int
+
+
+async def days(session: AsyncSession, before: date | None = None, limit: int = PAGE) -> list[DaySummary]:
+    """Reconciled value days, newest first, before one; at most 100."""
+    broken = func.count().filter(Reconciliation.status == "broken")
+    query = select(Reconciliation.value_on, func.count() - broken, broken).group_by(Reconciliation.value_on)
+    if before is not None:
+        query = query.where(Reconciliation.value_on < before)
+    rows = await session.execute(query.order_by(Reconciliation.value_on.desc()).limit(min(limit, PAGE)))
+    return [DaySummary(*row) for row in rows.tuples()]
+
+
 async def latest_day(session: AsyncSession) -> date | None:
     """The newest value day with a reconciliation."""
     newest: date | None = await session.scalar(select(func.max(Reconciliation.value_on)))

@@ -256,13 +256,13 @@ async def alerts(
     if before is not None:
         query = query.where(Alert.id < before)
     rows = await session.execute(query.order_by(Alert.id.desc()).limit(min(limit, PAGE)))
-    return [_alert(each, name) for each, name in rows.tuples()]
+    return [_alert(each, name) for each, name in rows]
 
 
 async def alert(session: AsyncSession, alert_id: UUID) -> AlertView:
     """One alert. Raises NotFound `supervision.no_alert`."""
     query = select(Alert, Institution.name).join(Institution, Institution.id == Alert.institution_id).where(Alert.id == alert_id)
-    row = (await session.execute(query)).tuples().one_or_none()
+    row = (await session.execute(query)).one_or_none()
     if row is None:
         raise NotFound("supervision.no_alert", "没有这条预警")
     return _alert(*row)
@@ -278,7 +278,7 @@ async def alert_changes(session: AsyncSession, after: int, limit: int = PAGE) ->
         .order_by(AlertEvent.seq)
         .limit(min(limit, PAGE))
     )
-    rows = (await session.execute(query)).tuples()
+    rows = await session.execute(query)
     return [AlertChange(event.seq, event.status, event.at, _alert(each, name)) for event, each, name in rows]
 
 
@@ -317,7 +317,7 @@ async def open_disputes(session: AsyncSession, after: tuple[datetime, UUID] | No
             reason=dispute.reason,
             opened_at=dispute.opened_at,
         )
-        for dispute, institution_name, contract_no, class_name, class_session, price_fen in (await session.execute(query)).tuples()
+        for dispute, institution_name, contract_no, class_name, class_session, price_fen in (await session.execute(query))
     ]
 
 

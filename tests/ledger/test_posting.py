@@ -144,9 +144,9 @@ async def test_a_reversal_mirrors_its_original(district: District) -> None:
 
 async def test_posting_twice_in_one_transaction_is_a_programming_error(district: District) -> None:
     book = await opened_book(district)
-    with pytest.raises(AssertionError):
-        async with district.transaction() as session:
-            await service.post(session, [received(book, 1)], posted_by="test")
+    async with district.reading() as session:
+        await service.post(session, [received(book, 1)], posted_by="test")
+        with pytest.raises(AssertionError):
             await service.post(session, [received(book, 1)], posted_by="test")
 
 
@@ -171,7 +171,7 @@ async def test_eight_writers_with_overlapping_references_leave_no_duplicate_and_
         chosen = random.Random(seed)
         posted = 0
         for _ in range(25):
-            items = chosen.sample(shared, 4) + [received(chosen.choice(books), 1)]
+            items = [*chosen.sample(shared, 4), received(chosen.choice(books), 1)]
             posted += sum(not item.repeated for item in await post(district, *items))
         return posted
 

@@ -46,4 +46,4 @@ def test_coverage_is_what_is_there_for_what_is_owed(
 
 def test_every_rule_has_a_level_and_the_default_lines_are_the_cited_ones() -> None:
     assert set(LEVELS) == set(RULES)
-    assert DEFAULT_LINES == Lines(300_000_00, 300_000_00, 100_000_00)
+    assert Lines(300_000_00, 300_000_00, 100_000_00) == DEFAULT_LINES

@@ -1,9 +1,9 @@
 """The web process without a socket: the real application on the real database, with a few routes to try its edge on."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 
 import httpx
+import jinja2
 import pytest
 from fastapi import FastAPI
 
@@ -11,6 +11,7 @@ from app import security
 from app.banking.banks import Banks
 from app.db import Database, District
 from app.main import create_app
+from app.portals import pages
 from app.registry import service as registry
 from app.settings import Settings, settings
 from tests.web import probe
@@ -19,8 +20,18 @@ PHONE = "13800138000"
 SAMPLE_PHONE = "13900139000"
 PASSWORD = "correct horse battery"
 
-Client = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
+PROBE_PAGE = """
+{% extends "base.html" %}
+{% from "macros.html" import badge, csrf_field, empty, figure, header, pager %}
+{% block page %}
+{% call header("试页", "副题", "/supervision") %}<a class="btn" href="/">动作</a>{% endcall %}
+{{ figure("监管余额", 123456789|amount, "截至今日") }}
+{{ badge("held", "instruction") }}
+{{ empty("还没有记录") }}
+{{ pager("/supervision/probe", "abc") }}
+<form method="post" action="/supervision/probe">{{ csrf_field(csrf) }}<input name="note"></form>
+{% endblock %}
+"""
 
 class Messages:
     """A carrier that keeps what it is given."""
@@ -38,7 +49,9 @@ def configured() -> Settings:
 
 
 @pytest.fixture
-async def app(configured: Settings, database: Database, district: District) -> FastAPI:
+async def app(configured: Settings, database: Database, district: District, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    loader = jinja2.ChoiceLoader([pages.environment.loader, jinja2.DictLoader({"probe.html": PROBE_PAGE})])
+    monkeypatch.setattr(pages.environment, "loader", loader)
     made = create_app(configured, database, Banks({}))
     made.state.sms = Messages()
     made.include_router(probe.api)

@@ -11,7 +11,7 @@ from app import audit
 from app.audit import AuditEntry
 from app.errors import NotFound, Refused
 from app.portals.edge import Once, ParentCaller, PublicRead, Read, SupervisionCaller, Write
-from app.portals.fields import Fen, PageOf, PathId, PathNo, Text, listed
+from app.portals.fields import Fen, PageById, PathId, PathNo, Text, listed
 from app.portals.pages import render, see_other
 
 api = APIRouter(prefix="/api/v1/supervision/probe", tags=["probe"])
@@ -87,9 +87,9 @@ async def number(number: int) -> dict[str, int]:
 
 
 @api.get("/list")
-async def entries(caller: SupervisionCaller, session: Read, paging: PageOf) -> object:
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(paging.limit + 1)
-    rows = (await session.scalars(query.where(AuditEntry.id < paging.before) if paging.before else query)).all()
+async def entries(caller: SupervisionCaller, session: Read, paging: PageById) -> object:
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(paging.more)
+    rows = (await session.scalars(query.where(AuditEntry.id < paging.after) if paging.after else query)).all()
     return listed([row.subject for row in rows], [row.id for row in rows], paging)
 
 
