@@ -6,10 +6,13 @@ Several may run beside each other: each row that is work is claimed by one of th
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from app import districts, telemetry
+from app import clock, districts, idempotency, security, telemetry
 from app.banking import jobs as banking
 from app.banking.banks import Banks
 from app.db import Database, District
@@ -23,6 +26,9 @@ from app.supervision import jobs as supervision
 
 IDLE_SECONDS = 0.2
 AFTER_FAILURE_SECONDS = 2.0
+TIDY_EVERY = timedelta(hours=1)
+ANSWERS_KEPT = timedelta(days=7)
+"""Longer than any client repeats a request."""
 
 Job = Callable[[District, Banks], Awaitable[int]]
 
@@ -59,15 +65,33 @@ JOBS: tuple[Job, ...] = (
 )
 
 
-async def one_pass(district: District, banks: Banks) -> int:
-    """Every job once, in order; how much was done. A job that fails is logged and does not stop the others."""
-    done = 0
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How much a round of all jobs did, and which of them failed."""
+
+    done: int
+    failed: tuple[str, ...]
+
+
+async def one_pass(district: District, banks: Banks) -> Pass:
+    """Every job once, in order. A job that fails is logged and does not stop the others."""
+    done, failed = 0, []
     for job in JOBS:
+        name = f"{job.__module__.removeprefix('app.').removesuffix('.jobs')}.{job.__name__}"
         try:
             done += await job(district, banks)
         except Exception:
-            log.exception("worker.job_failed", job=f"{job.__module__}.{job.__name__}", district=district.code)
-    return done
+            failed.append(name)
+            log.exception("worker.job_failed", job=name, district=district.code)
+        telemetry.JOB_RUNS.labels(name, "failed" if name in failed else "done").inc()
+    return Pass(done, tuple(failed))
+
+
+async def tidy(district: District) -> None:
+    """Forget what has expired: sign-ins, codes, and the answers kept for repeated requests."""
+    async with district.transaction() as session:
+        await security.forget_expired(session)
+        await idempotency.forget(session, clock.now() - ANSWERS_KEPT)
 
 
 async def serve(configuration: Settings, stop: asyncio.Event) -> None:
@@ -87,17 +111,20 @@ async def serve(configuration: Settings, stop: asyncio.Event) -> None:
 
 
 async def _work(district: District, banks: Banks, stop: asyncio.Event) -> None:
+    tidied_at = datetime.min.replace(tzinfo=UTC)
     while not stop.is_set():
-        pause = 0.0 if await one_pass(district, banks) else IDLE_SECONDS
-        try:
+        latest = await one_pass(district, banks)
+        if clock.now() - tidied_at > TIDY_EVERY and not latest.failed:
+            await tidy(district)
+            tidied_at = clock.now()
+        pause = AFTER_FAILURE_SECONDS if latest.failed else 0.0 if latest.done else IDLE_SECONDS
+        with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue
 
 
 async def _main() -> None:
     configuration = settings()
-    telemetry.configure_logs(configuration.log_format)
+    telemetry.configure(configuration.log_format)
     database = Database(configuration.database_url)
     try:
         await districts.refuse_unsafe_start(database, configuration)

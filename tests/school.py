@@ -11,7 +11,6 @@ from sqlalchemy import select, text
 
 from app import clock
 from app.banking import jobs as bank_jobs
-from app.banking import service as banking
 from app.banking.models import Instruction
 from app.contracts.models import Contract
 from app.lessons import service as lessons
@@ -122,13 +121,6 @@ async def instructed(world: World, reference: str) -> Instruction:
     """An instruction as it stands now."""
     async with world.district.reading() as session:
         return (await session.scalars(select(Instruction).where(Instruction.reference == reference))).one()
-
-
-async def clear(world: World, reference: str) -> None:
-    """Supervision lets a drafted payout go."""
-    instruction = await instructed(world, reference)
-    async with world.district.transaction() as session:
-        await banking.clear(session, instruction.id)
 
 
 async def send(world: World) -> None:

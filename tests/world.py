@@ -157,7 +157,9 @@ class World:
     async def work(self, passes: int = 25) -> None:
         """Let the worker's jobs run until none finds anything to do."""
         for _ in range(passes):
-            if not await worker.one_pass(self.district, self.banks):
+            latest = await worker.one_pass(self.district, self.banks)
+            assert not latest.failed
+            if not latest.done:
                 return
         raise AssertionError("the worker's jobs do not come to rest")
 

@@ -176,8 +176,9 @@ def _end(meant: Meaning, account: BankAccount, line: port.Movement) -> None:
 
 async def _mark_paid(session: AsyncSession, received: list[BankMovement]) -> None:
     """A cashier order has done its work when its very amount has come in; another amount leaves it open at the bank."""
-    amounts = {row.reference: row.amount_fen for row in received}
-    paid = select(Collection).where(Collection.reference.in_(amounts), Collection.status.in_(["created", "opened"]))
+    amounts = {(row.reference, row.amount_fen) for row in received}
+    references = {row.reference for row in received}
+    paid = select(Collection).where(Collection.reference.in_(references), Collection.status.in_(["created", "opened"]))
     for order in await session.scalars(paid.order_by(Collection.reference).with_for_update(key_share=True)):
-        if amounts[order.reference] == order.amount_fen:
+        if (order.reference, order.amount_fen) in amounts:
             order.status, order.ended_at = "paid", clock.now()

@@ -69,6 +69,15 @@ class LessonView:
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a guardian has with us: fen still in escrow, lessons that wait for a confirmation, contracts that wait for a payment."""
+
+    escrow_fen: int
+    to_confirm: int
+    to_pay: int
+
+
+@dataclass(frozen=True, slots=True)
 class ContractView:
     """A contract with its lessons; `escrow_fen` is what they still hold in escrow."""
 
@@ -96,9 +105,16 @@ async def open_classes(
     session: AsyncSession, institution_id: UUID | None = None, after: Cursor | None = None, limit: int = PAGE
 ) -> list[ClassView]:
     """Classes that may be joined now, seats or not, in the order of opening; `after` is (created_at, id) of the last one seen."""
-    query = _classes(after, limit).where(TrainingClass.status == "opened", Institution.status == "approved", _lessons_left() > 0)
+    query = _open_classes(after, limit)
     if institution_id is not None:
         query = query.where(TrainingClass.institution_id == institution_id)
+    return [_class_view(row) for row in await session.execute(query)]
+
+
+async def classes_for_renewal(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[ClassView]:
+    """The same, at the institutions that the guardian has paid before."""
+    known = select(Contract.institution_id).where(Contract.guardian_id == guardian_id, Contract.paid_at.is_not(None))
+    query = _open_classes(after, limit).where(TrainingClass.institution_id.in_(known))
     return [_class_view(row) for row in await session.execute(query)]
 
 
@@ -140,6 +156,30 @@ async def contract_of_guardian(session: AsyncSession, guardian_id: UUID, contrac
 async def contract_of_institution(session: AsyncSession, institution_id: UUID, contract_id: UUID) -> ContractView:
     """The institution's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
     return await _one(session, _contracts(None, 1).where(Contract.institution_id == institution_id, Contract.id == contract_id))
+
+
+async def live_contract_of(session: AsyncSession, guardian_id: UUID, class_id: UUID, student_id: UUID) -> UUID | None:
+    """The id of the guardian's contract that holds a child's seat in a class, if there is one."""
+    criteria = (Contract.guardian_id == guardian_id, Contract.class_id == class_id, Contract.student_id == student_id)
+    found: UUID | None = await session.scalar(select(Contract.id).where(*criteria, Contract.status.in_(LIVE)))
+    return found
+
+
+async def holdings_of_guardian(session: AsyncSession, guardian_id: UUID) -> Holdings:
+    """What the guardian has with us now."""
+    held = func.coalesce(func.sum(Lesson.price_fen).filter(Lesson.status.in_(IN_ESCROW)), 0)
+    delivered = func.count().filter(Lesson.status == "delivered")
+    escrow_fen, to_confirm = (await session.execute(select(held, delivered).where(Lesson.guardian_id == guardian_id))).one()
+    unpaid = select(func.count()).select_from(Contract).where(Contract.guardian_id == guardian_id, Contract.status == "created")
+    return Holdings(int(escrow_fen), to_confirm, await session.scalar(unpaid) or 0)
+
+
+async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id: UUID) -> LessonView:
+    """The lesson of one of the guardian's contracts. Raises NotFound("lessons.not_found")."""
+    row = (await session.execute(_lessons().where(Lesson.guardian_id == guardian_id, Lesson.id == lesson_id))).one_or_none()
+    if row is None:
+        raise NotFound("lessons.not_found", "没有这个课时")
+    return _lesson_view(row)
 
 
 async def lessons_of_guardian(
@@ -195,6 +235,10 @@ def _classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
         .limit(min(limit, PAGE))
     )
     return query if after is None else query.where(tuple_(TrainingClass.created_at, TrainingClass.id) > after)
+
+
+def _open_classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
+    return _classes(after, limit).where(TrainingClass.status == "opened", Institution.status == "approved", _lessons_left() > 0)
 
 
 def _class_view(row: Any) -> ClassView:

@@ -27,7 +27,7 @@ WHERE CAST(:book AS uuid) IS NULL OR l.institution_id = :book
 GROUP BY l.id
 HAVING count(r.id) <> CASE WHEN l.status = 'confirmed' THEN 1 ELSE 0 END;
 
--- invariant: lessons.confirmed_by_guardian: A confirmation is given by a guardian of the lesson's child, a ruling by an officer who ruled to release it
+-- invariant: lessons.caused_by_its_own: A confirmation is given by a guardian of the lesson's child, a ruling by an officer who ruled to release it
 SELECT r.institution_id AS book_id, r.id::text AS "row", format('cause %s', coalesce(r.confirmed_by, r.dispute_id)) AS detail
 FROM release r
 JOIN lesson l ON l.id = r.lesson_id

@@ -19,7 +19,9 @@ class Dispute(Base):
         Check("ruling IN ('release', 'return')", name="ruling"),
         Check("(status = 'ruled') = (ruling IS NOT NULL AND ruled_by IS NOT NULL AND ruled_at IS NOT NULL)", name="ruled"),
         Index("uq_dispute_one_open", "lesson_id", unique=True, postgresql_where=text("status = 'opened'")),
+        Index(None, "lesson_id", "opened_at"),
         Index(None, "institution_id", "opened_at"),
+        Index(None, "opened_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

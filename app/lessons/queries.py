@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import clock
 from app.contracts.models import Lesson
 from app.errors import NotFound
-from app.lessons.models import Dispute
+from app.lessons.models import Dispute, Release
 from app.registry.models import ClassSession, Institution, Student, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
 
@@ -57,6 +58,22 @@ async def dispute_of(session: AsyncSession, lesson_id: UUID) -> DisputeView:
     if not found:
         raise NotFound("lessons.dispute_not_found", "没有这项异议")
     return found[0]
+
+
+async def disputes_of_contract(session: AsyncSession, contract_id: UUID) -> list[DisputeView]:
+    """A contract's disputes, newest first, at most 100."""
+    return await _views(session, [Lesson.contract_id == contract_id], PAGE)
+
+
+async def still_disputable(session: AsyncSession, contract_id: UUID) -> dict[UUID, datetime]:
+    """Those of a contract's confirmed lessons whose release is not final yet, and the instants when it becomes so."""
+    query = (
+        select(Release.lesson_id, Release.final_at)
+        .join(Lesson, Lesson.id == Release.lesson_id)
+        .where(Lesson.contract_id == contract_id, Lesson.status == "confirmed")
+        .where(Release.reversed_at.is_(None), Release.payout_id.is_(None), Release.final_at > clock.now())
+    )
+    return {lesson_id: final_at for lesson_id, final_at in await session.execute(query)}
 
 
 async def _views(session: AsyncSession, criteria: list[ColumnElement[bool]], limit: int) -> list[DisputeView]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.contracts import lifecycle
 from app.contracts.models import Contract, Lesson
-from app.db import district_of
+from app.db import district_of, fixed
 from app.errors import BadInput, Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.ledger import codes
@@ -128,7 +128,7 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
     lesson = _one(await _lock(session, Lesson.id == lesson_id))
     ruled: Dispute | None = await session.scalar(
         update(Dispute)
-        .where(Dispute.lesson_id == lesson_id, Dispute.status == "opened")
+        .where(Dispute.lesson_id == lesson_id, Dispute.status == fixed("opened"))
         .values(status="ruled", ruling=ruling, ruling_reason=reason, ruled_by=officer.staff_id, ruled_at=clock.now())
         .returning(Dispute)
     )

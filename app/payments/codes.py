@@ -36,7 +36,12 @@ def code_for(payment: Payment) -> str:
 
 def url_for(payment: Payment) -> str:
     """The absolute address that the payment's QR code leads to."""
-    return f"{settings().base_url}/pay/{code_for(payment)}"
+    return url_of(code_for(payment))
+
+
+def url_of(code: str) -> str:
+    """The same, from the code itself."""
+    return f"{settings().base_url}/pay/{code}"
 
 
 def district_url(district: str) -> str:
@@ -56,12 +61,17 @@ def read_code(text: str) -> PaymentCode:
     return PaymentCode(district, said["payment_no"], said["nonce"])
 
 
+def opens(code: PaymentCode, payment: Payment) -> bool:
+    """Whether a genuine code is this payment's, whatever has become of the payment."""
+    return secrets.compare_digest(payment.nonce.encode(), code.nonce.encode())
+
+
 def check_usable(code: PaymentCode, payment: Payment | None, contract_status: str | None) -> None:
     """Whether a genuine code still opens its payment, judged by the rows of the payment and its contract.
 
     Raises BadInput("payments.code_invalid") where it is not this payment's code, Gone("payments.code_used", "payments.code_expired").
     """
-    if payment is None or not secrets.compare_digest(payment.nonce.encode(), code.nonce.encode()):
+    if payment is None or not opens(code, payment):
         raise _invalid()
     if payment.status == "paid" or contract_status in ("paid", "closed"):
         raise Gone("payments.code_used", "这份合同已经付款，付款码不再有效")

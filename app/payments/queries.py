@@ -32,6 +32,7 @@ class PaymentView:
     code: str
     contract_id: UUID
     contract_no: str
+    contract_status: str
     institution_name: str
     class_name: str
     student_name_masked: str
@@ -74,6 +75,16 @@ async def payment_of_guardian(session: AsyncSession, guardian_id: UUID, payment_
     return _payment_view(row)
 
 
+async def payments_of_guardian(
+    session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE
+) -> list[PaymentView]:
+    """The guardian's payments, newest first; `after` is (created_at, id) of the last one seen."""
+    query = _payments().where(Payment.guardian_id == guardian_id).order_by(Payment.created_at.desc(), Payment.id.desc())
+    if after is not None:
+        query = query.where(tuple_(Payment.created_at, Payment.id) < after)
+    return [_payment_view(row) for row in await session.execute(query.limit(min(limit, PAGE)))]
+
+
 async def payments_of_contract(session: AsyncSession, contract_id: UUID, limit: int = PAGE) -> list[PaymentView]:
     """A contract's payments, newest first."""
     query = _payments().where(Payment.contract_id == contract_id).order_by(Payment.created_at.desc(), Payment.id.desc())
@@ -91,9 +102,20 @@ async def payment_by_code(session: AsyncSession, code: PaymentCode) -> PaymentVi
     return _payment_view(row)
 
 
+async def payment_of_code(session: AsyncSession, code: PaymentCode) -> PaymentView | None:
+    """The payment of a genuine code, whatever has become of it; None for a foreign code."""
+    row = (await session.execute(_payments().where(Payment.payment_no == code.payment_no))).one_or_none()
+    return _payment_view(row) if row and codes.opens(code, row[0]) else None
+
+
 async def receipts_of_payment(session: AsyncSession, payment_id: UUID) -> list[ReceiptView]:
     """What arrived under a payment's number and was not matched, newest first, at most 100."""
     return await _receipt_views(session, _receipts(None, PAGE).where(Receipt.meant_for == payment_id))
+
+
+async def receipts_of_contract(session: AsyncSession, contract_id: UUID) -> list[ReceiptView]:
+    """What arrived for a contract and was not matched, newest first, at most 100."""
+    return await _receipt_views(session, _receipts(None, PAGE).where(Payment.contract_id == contract_id))
 
 
 async def unmatched_receipts(
@@ -130,6 +152,7 @@ def _payment_view(row: Any) -> PaymentView:
         code=codes.code_for(payment),
         contract_id=contract.id,
         contract_no=contract.contract_no,
+        contract_status=contract.status,
         institution_name=institution_name,
         class_name=class_name,
         student_name_masked=masked_name(student),

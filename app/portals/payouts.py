@@ -1,12 +1,15 @@
 """A payout as three ends show it in JSON."""
 
 from datetime import date, datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.portals.fields import Listed, Moment, Paging, listed
 from app.settlement.queries import PayoutView
+
+PayoutState = Literal["drafted", "held", "cleared", "submitted", "unknown", "settled", "rejected", "returned"]
 
 
 class PayoutLineItem(BaseModel):
@@ -35,7 +38,7 @@ class PayoutItem(BaseModel):
     business_date: date = Field(validation_alias="business_on")
     run_no: int
     amount_fen: int
-    status: str = Field(description="drafted, held, cleared, submitted, unknown, settled, returned or rejected")
+    status: PayoutState
     reject_code: str | None = Field(description="The bank's reason, or `officer`")
     drafted_at: datetime
     ended_at: datetime | None

@@ -36,6 +36,23 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "returned": ("已退汇", "red"),
         "rejected": ("未执行", "red"),
     },
+    "receipt": {
+        "late": ("逾期到账", "yellow"),
+        "second": ("重复付款", "yellow"),
+        "wrong_amount": ("金额不符", "yellow"),
+        "unknown_payer": ("付款不明", "yellow"),
+    },
+    "dispute": {"opened": ("待裁决", "red"), "ruled": ("已裁决", "green")},
+    "ruling": {"release": ("支付给机构", "blue"), "return": ("退还家长", "green")},
+    "cause": {"guardian": ("家长申请", "blue"), "ruling": ("监管裁决", "yellow")},
+    "grade": {
+        "A": ("法规原文或政府网站", "green"),
+        "B": ("主流或政府媒体", "green"),
+        "C": ("转载", "yellow"),
+        "D": ("征求意见稿", "yellow"),
+        "S": ("本地监管做法", "blue"),
+        "U": ("尚未核实", "red"),
+    },
     "alert": {"opened": ("待处置", "red"), "acknowledged": ("处置中", "yellow"), "resolved": ("已办结", "green")},
     "level": {"yellow": ("黄色", "yellow"), "red": ("红色", "red")},
     "rule": {

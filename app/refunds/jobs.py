@@ -12,7 +12,7 @@ from app.banking.models import Instruction
 from app.contracts import lifecycle
 from app.contracts import service as contracts
 from app.contracts.models import Lesson
-from app.db import District
+from app.db import District, fixed
 from app.refunds import rules
 from app.refunds.models import Refund, RefundLine
 from app.security import SYSTEM
@@ -27,7 +27,7 @@ async def restore_unpaid(district: District) -> int:
     Each in its own transaction; one that fails is logged and stops no other.
     """
     async with district.reading() as session:
-        ended = Instruction.status.in_(("rejected", "returned")) & Instruction.unreserved_at.is_(None)
+        ended = Instruction.status.in_((fixed("rejected"), fixed("returned"))) & Instruction.unreserved_at.is_(None)
         unpaid = (
             await session.scalars(
                 select(Refund.id)

@@ -22,6 +22,7 @@ class Refund(Base):
         Index(None, "contract_id"),
         Index(None, "institution_id", "approved_at"),
         Index(None, "guardian_id", "approved_at"),
+        Index(None, "approved_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -9,9 +9,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import clock
 from app.banking.models import Instruction
-from app.contracts.models import Contract, Lesson
+from app.contracts import queries as contracts
+from app.contracts.models import UNTAUGHT, Contract, Lesson
+from app.contracts.queries import ContractView, LessonView
+from app.db import district_of
 from app.errors import NotFound
+from app.policy.packs import pack_for
+from app.refunds import rules
 from app.refunds.models import Refund, RefundLine
 from app.registry.models import ClassSession, Institution, Student, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
@@ -25,6 +31,16 @@ class RefundLineView:
     starts_at: datetime
     amount_fen: int
     live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOffer:
+    """What asking now would give back of a contract, and the rule that says so; no lessons where nothing is untaught."""
+
+    contract: ContractView
+    lessons: list[LessonView]
+    amount_fen: int
+    finding: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,19 @@ class RefundView:
 async def refunds_of_guardian(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
     """The guardian's refunds, newest first; `after` is (approved_at, id) of the last one seen."""
     return await _views(session, [Refund.guardian_id == guardian_id], after, limit)
+
+
+async def refunds_of_contract(session: AsyncSession, contract_id: UUID) -> list[RefundView]:
+    """A contract's refunds, newest first, at most 100."""
+    return await _views(session, [Refund.contract_id == contract_id], None, PAGE)
+
+
+async def offer(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> RefundOffer:
+    """What the guardian would get back of their own contract. Raises NotFound("contracts.not_found")."""
+    contract = await contracts.contract_of_guardian(session, guardian_id, contract_id)
+    lessons = [lesson for lesson in contract.lessons if lesson.status in UNTAUGHT]
+    finding = rules.untaught(pack_for(district_of(session), clock.today()), len(lessons))
+    return RefundOffer(contract, lessons, sum(lesson.price_fen for lesson in lessons), finding)
 
 
 async def refunds_of_institution(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.banking import service as banking
 from app.banking.models import Instruction
-from app.db import District
+from app.db import District, fixed
 from app.errors import Refused
 from app.lessons.models import Release
 from app.registry.models import Institution
@@ -56,7 +56,7 @@ async def free_unpaid(district: District) -> int:
     Each in its own transaction; one that fails is logged and stops no other.
     """
     async with district.reading() as session:
-        ended = Instruction.status.in_(("rejected", "returned")) & Instruction.unreserved_at.is_(None)
+        ended = Instruction.status.in_((fixed("rejected"), fixed("returned"))) & Instruction.unreserved_at.is_(None)
         unpaid = (
             await session.scalars(
                 select(Payout.id)

@@ -14,7 +14,7 @@ class SettlementRun(Base):
     """One run of one business date; a repeated request for the same number drafts nothing twice."""
 
     __tablename__ = "settlement_run"
-    __table_args__ = (UniqueConstraint("institution_id", "business_on", "run_no"),)
+    __table_args__ = (UniqueConstraint("business_on", "run_no", "institution_id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
@@ -30,6 +30,7 @@ class Payout(Base):
     __table_args__ = (
         Check("amount_fen BETWEEN 1 AND 10000000000000", name="amount"),
         Index(None, "institution_id", "drafted_at"),
+        Index(None, "drafted_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

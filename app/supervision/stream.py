@@ -123,7 +123,7 @@ class Feed:
                 _log.warning("stream_interrupted", district=self._district.code)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _poll(self, listening: asyncpg.Connection[Any]) -> None:
+    async def _poll(self, listening: asyncpg.Connection) -> None:
         seen: Heads | None = None
         while not listening.is_closed():
             async with self._district.reading() as session:
@@ -134,13 +134,13 @@ class Feed:
             await asyncio.sleep(POLL_SECONDS)
 
     @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
         def heard(_connection: Any, _pid: int, _channel: str, district: object) -> None:
             if district == self._district.code:
                 self._wake()
 
         async with self._district.engine.connect() as pooled:
-            connection: asyncpg.Connection[Any] = (await pooled.get_raw_connection()).driver_connection
+            connection: asyncpg.Connection = (await pooled.get_raw_connection()).driver_connection
             await connection.add_listener(CHANNEL, heard)
             try:
                 yield connection

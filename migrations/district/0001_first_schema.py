@@ -278,7 +278,7 @@ def _tables() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_settlement_run_institution_id_institution")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_run")),
-        sa.UniqueConstraint("institution_id", "business_on", "run_no", name=op.f("uq_settlement_run_institution_id_business_on_run_no")),
+        sa.UniqueConstraint("business_on", "run_no", "institution_id", name=op.f("uq_settlement_run_business_on_run_no_institution_id")),
     )
     op.create_table(
         "staff",
@@ -736,6 +736,7 @@ def _tables() -> None:
         sa.UniqueConstraint("payout_no", name=op.f("uq_payout_payout_no")),
         sa.UniqueConstraint("run_id", name=op.f("uq_payout_run_id")),
     )
+    op.create_index(op.f("ix_payout_drafted_at"), "payout", ["drafted_at"], unique=False)
     op.create_index(op.f("ix_payout_institution_id_drafted_at"), "payout", ["institution_id", "drafted_at"], unique=False)
     op.create_table(
         "dispute",
@@ -761,6 +762,8 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dispute")),
     )
     op.create_index(op.f("ix_dispute_institution_id_opened_at"), "dispute", ["institution_id", "opened_at"], unique=False)
+    op.create_index(op.f("ix_dispute_lesson_id_opened_at"), "dispute", ["lesson_id", "opened_at"], unique=False)
+    op.create_index(op.f("ix_dispute_opened_at"), "dispute", ["opened_at"], unique=False)
     op.create_index("uq_dispute_one_open", "dispute", ["lesson_id"], unique=True, postgresql_where=sa.text("status = 'opened'"))
     op.create_table(
         "receipt",
@@ -821,6 +824,7 @@ def _tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refund")),
         sa.UniqueConstraint("refund_no", name=op.f("uq_refund_refund_no")),
     )
+    op.create_index(op.f("ix_refund_approved_at"), "refund", ["approved_at"], unique=False)
     op.create_index(op.f("ix_refund_contract_id"), "refund", ["contract_id"], unique=False)
     op.create_index(op.f("ix_refund_guardian_id_approved_at"), "refund", ["guardian_id", "approved_at"], unique=False)
     op.create_index(op.f("ix_refund_institution_id_approved_at"), "refund", ["institution_id", "approved_at"], unique=False)

@@ -1,15 +1,12 @@
 """The bank's statement against the books, with the real mock bank, and with one that contradicts itself."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
 
 import pytest
 
 from app import clock
-from app.banking.banks import Banks
 from app.banking.jobs import import_statement
 from app.errors import BadInput, NotFound
 from app.ids import uuid7
@@ -19,7 +16,8 @@ from app.reconciliation.jobs import due_days, reconcile_day, reconcile_due
 from app.reconciliation.queries import AccountDay, account_days, latest_day
 from app.reconciliation.service import reconcile
 from app.registry.models import Institution
-from bank_adapters.port import AccountStatement, Statement
+from bank_adapters.port import AccountStatement
+from tests.reconciliation.doctored import doctored
 from tests.world import CONNECTION, World, in_utc
 
 MONDAY = date(2025, 3, 3)
@@ -31,28 +29,6 @@ async def school(world: World) -> Institution:
     """An institution that was entered on a Monday at nine."""
     await world.wait_until(in_utc(2025, 3, 3, 1))
     return await world.institution()
-
-
-class Doctored:
-    """The real bank, but for what one account's statement says."""
-
-    def __init__(self, bank: Any, account_no: str, change: Callable[[AccountStatement], AccountStatement]) -> None:
-        self._bank = bank
-        self._account_no = account_no
-        self._change = change
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bank, name)
-
-    async def statement(self, value_on: date) -> Statement:
-        stated = await self._bank.statement(value_on)
-        changed = [self._change(each) if each.account_no == self._account_no else each for each in stated.accounts]
-        return replace(stated, accounts=tuple(changed))
-
-
-async def doctored(world: World, institution: Institution, change: Callable[[AccountStatement], AccountStatement]) -> Banks:
-    account = await world.account(institution)
-    return Banks({CONNECTION: (world.district.code, Doctored(world.banks.get(CONNECTION), account.account_no, change))})
 
 
 async def found(world: World, on: date) -> list[AccountDay]:

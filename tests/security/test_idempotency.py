@@ -23,7 +23,9 @@ async def do_once(district: District, this: Attempt, answer: str = '{"done":true
         return stored
 
 
-@pytest.mark.parametrize(("key", "code"), [(None, "missing"), ("", "malformed"), ("x" * 129, "malformed"), ("a b", "malformed"), ("é", "malformed")])
+@pytest.mark.parametrize(
+    ("key", "code"), [(None, "missing"), ("", "malformed"), ("x" * 129, "malformed"), ("a b", "malformed"), ("é", "malformed")]
+)
 def test_a_key_is_needed_and_printable(key: str | None, code: str) -> None:
     with pytest.raises(BadInput) as refused:
         idempotency.attempt("guardian:1", key, "POST /x", b"")

@@ -47,9 +47,7 @@ async def test_the_right_password_opens_a_session(district: District, staff: sec
 
 
 @pytest.mark.parametrize(("name", "password"), [("zhang.san", "wrong password"), ("nobody", PASSWORD), ("", ""), ("zhang.san", "")])
-async def test_a_wrong_password_and_an_unknown_name_are_alike(
-    district: District, staff: security.Staff, name: str, password: str
-) -> None:
+async def test_a_wrong_password_and_an_unknown_name_are_alike(district: District, staff: security.Staff, name: str, password: str) -> None:
     assert await security.sign_in_staff(district, name, password) is None
 
 

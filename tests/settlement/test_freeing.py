@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from app import clock
-from app.banking import service as banking
 from app.settlement import jobs, queries, service
 from app.settlement.models import Payout
-from tests.school import LESSON_FEN, School, ask_again, clear, found_school, instructed, send
+from app.supervision import jobs as supervision
+from app.supervision.rules import Lines
+from app.supervision.service import reject_payout, set_thresholds
+from tests.school import LESSON_FEN, School, ask_again, found_school, instructed, send
 from tests.world import CONNECTION, World
 
 
@@ -31,7 +33,7 @@ async def run(school: School, run_no: int = 1) -> Payout:
 async def reject(school: School, payout: Payout) -> None:
     """The bank refuses to pay it."""
     await school.world.bank.knob("reject", reference=payout.payout_no, code="account_closed")
-    await clear(school.world, payout.payout_no)
+    await supervision.clear_payouts(school.world.district)
     await send(school.world)
     assert (await instructed(school.world, payout.payout_no)).status == "rejected"
 
@@ -43,7 +45,7 @@ async def test_a_rejected_payout_is_drafted_anew_by_the_next_run(school: School)
     assert await school.totals() == {"cash": 400_00, "escrow": 300_00, "payable": 100_00}
     second = await run(school, 2)
     assert (second.amount_fen, second.payout_no != first.payout_no) == (LESSON_FEN, True)
-    await clear(school.world, second.payout_no)
+    await supervision.clear_payouts(school.world.district)
     await send(school.world)
     assert await school.world.at_bank(school.institution, "settlement") == LESSON_FEN
     async with school.world.district.reading() as session:
@@ -54,7 +56,7 @@ async def test_a_rejected_payout_is_drafted_anew_by_the_next_run(school: School)
 
 async def test_a_returned_payout_is_owed_again(school: School) -> None:
     payout = await run(school)
-    await clear(school.world, payout.payout_no)
+    await supervision.clear_payouts(school.world.district)
     await send(school.world)
     await school.world.bank.return_instruction(CONNECTION, payout.payout_no)
     assert (await ask_again(school.world, payout.payout_no)).status == "returned"
@@ -64,23 +66,29 @@ async def test_a_returned_payout_is_owed_again(school: School) -> None:
         assert (await queries.balance(session, school.institution.id)).paid_fen == 0
 
 
+async def hold(school: School) -> None:
+    """Supervision holds every payout of this institution above ¥0.01."""
+    async with school.world.district.transaction() as session:
+        await set_thresholds(session, "test", school.institution.id, Lines(1, 1, 0))
+    assert await supervision.clear_payouts(school.world.district) == 1
+
+
 async def test_a_held_payout_that_an_officer_rejects_is_owed_again(school: School) -> None:
     payout = await run(school)
-    instruction = await instructed(school.world, payout.payout_no)
-    async with school.world.district.transaction() as session:
-        await banking.hold(session, instruction.id)
+    await hold(school)
     assert await jobs.free_unpaid(school.world.district) == 0
     async with school.world.district.transaction() as session:
-        await banking.reject_held(session, instruction.id)
+        await reject_payout(session, school.world.officer(), payout.id, "先核查")
     assert await jobs.free_unpaid(school.world.district) == 1
     assert (await school.totals())["payable"] == LESSON_FEN
 
 
 async def test_a_held_payout_is_not_drafted_twice(school: School) -> None:
-    payout = await run(school)
+    await run(school)
+    await hold(school)
     async with school.world.district.transaction() as session:
-        await banking.hold(session, (await instructed(school.world, payout.payout_no)).id)
         assert await service.run(session, school.institution.id, clock.today(), 2, "system") is None
+    assert (await school.totals())["outgoing"] == LESSON_FEN
 
 
 async def test_the_same_run_still_answers_the_payout_that_failed(school: School) -> None:

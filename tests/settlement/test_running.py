@@ -13,7 +13,8 @@ from app.ids import uuid7
 from app.registry.models import Institution
 from app.settlement import jobs, queries, service
 from app.settlement.models import Payout, PayoutLine, SettlementRun
-from tests.school import LESSON_FEN, School, clear, final_after, found_school, instructed, send
+from app.supervision import jobs as supervision
+from tests.school import LESSON_FEN, Family, School, final_after, found_school, instructed, send
 from tests.world import CONNECTION, World
 
 
@@ -33,12 +34,18 @@ async def runs_of(school: School) -> int | None:
         return await session.scalar(query)
 
 
-async def confirmed_lessons(school: School, how_many: int = 2) -> None:
+async def confirmed_lessons(school: School, how_many: int = 2) -> list[Family]:
     """That many families have confirmed the first lesson."""
     families = [await school.enrol() for _ in range(how_many)]
     await school.deliver(1, *families)
     for family in families:
         await school.confirm(family, 1)
+    return families
+
+
+async def confirmed_second(school: School, family: Family) -> None:
+    await school.deliver(2, family)
+    await school.confirm(family, 2)
 
 
 async def test_a_run_drafts_one_payout_and_reserves_its_money(school: School) -> None:
@@ -56,7 +63,7 @@ async def test_what_is_cleared_reaches_the_settlement_account(school: School) ->
     assert payout is not None
     await send(school.world)
     assert await school.world.at_bank(school.institution, "settlement") == 0
-    await clear(school.world, payout.payout_no)
+    await supervision.clear_payouts(school.world.district)
     await send(school.world)
     assert await school.world.at_bank(school.institution, "settlement") == 2 * LESSON_FEN
     async with school.world.district.reading() as session:
@@ -65,22 +72,18 @@ async def test_what_is_cleared_reaches_the_settlement_account(school: School) ->
 
 
 async def test_the_same_run_again_answers_the_same_payout(school: School) -> None:
-    await confirmed_lessons(school, 1)
+    [family] = await confirmed_lessons(school, 1)
     first = await run(school)
-    second = await school.enrol()
-    await school.deliver(2, second)
-    await school.confirm(second, 2)
+    await confirmed_second(school, family)
     again = await run(school, business_on=first and clock.business_date(first.drafted_at))
     assert (first and first.id, await runs_of(school)) == (again and again.id, 1)
     assert (await school.totals())["payable"] == LESSON_FEN
 
 
 async def test_the_next_run_number_drafts_what_came_since(school: School) -> None:
-    await confirmed_lessons(school, 1)
+    [family] = await confirmed_lessons(school, 1)
     first = await run(school)
-    late = await school.enrol()
-    await school.deliver(2, late)
-    await school.confirm(late, 2)
+    await confirmed_second(school, family)
     second = await run(school, run_no=2)
     assert first is not None
     assert second is not None
@@ -160,8 +163,10 @@ async def test_a_run_over_the_district_settles_everybody_it_can(world: World, mo
     monkeypatch.setattr(jobs, "_BATCH", 2)
     schools = [await found_school(world) for _ in range(5)]
     paid, idle, short, suspended, last = schools
-    for school in (paid, short, suspended, last):
-        await confirmed_lessons(school, 1)
+    families = [(school, await school.enrol()) for school in (paid, short, suspended, last)]
+    for school, family in families:
+        await school.deliver(1, family)
+        await school.confirm(family, 1)
     await suspend(suspended)
     await world.bank.debit_uninstructed((await world.account(short.institution)).account_no, 350_00)
     await bank_jobs.import_statement(world.district, world.banks, CONNECTION, clock.today())
@@ -181,11 +186,9 @@ async def test_a_run_of_a_day_to_come_is_refused_for_all(world: World) -> None:
 
 
 async def test_each_end_sees_payouts_with_their_lines_page_by_page(school: School) -> None:
-    await confirmed_lessons(school, 2)
+    family, _ = await confirmed_lessons(school, 2)
     first = await run(school)
-    late = await school.enrol()
-    await school.deliver(2, late)
-    await school.confirm(late, 2)
+    await confirmed_second(school, family)
     await school.world.wait(timedelta(minutes=1))
     second = await run(school, run_no=2)
     assert first is not None

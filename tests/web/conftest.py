@@ -33,6 +33,7 @@ PROBE_PAGE = """
 {% endblock %}
 """
 
+
 class Messages:
     """A carrier that keeps what it is given."""
 

@@ -134,9 +134,7 @@ async def test_a_route_that_stores_no_answer_does_no_work(client: httpx.AsyncCli
     assert await subjects(district) == []
 
 
-async def test_fifty_identical_requests_at_once_do_the_work_once(
-    client: httpx.AsyncClient, district: District, officer_token: str
-) -> None:
+async def test_fifty_identical_requests_at_once_do_the_work_once(client: httpx.AsyncClient, district: District, officer_token: str) -> None:
     headers = bearer(officer_token, **{"Idempotency-Key": "k-1"})
     answers = await asyncio.gather(*(client.post(f"{PROBE}/once", json={"note": "一"}, headers=headers) for _ in range(50)))
     assert {answer.status_code for answer in answers} <= {201, 409}

@@ -1,7 +1,7 @@
 """JSON of the settlement end, and the door for banks' notices."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +15,7 @@ from app.db import District
 from app.errors import NotFound, SignInRequired, Unavailable
 from app.portals.edge import Home, Once, Read, SettlementCaller, district_called
 from app.portals.fields import MAX_PAGE, Listed, PageById, PageByTime, Paging, PathId, listed
-from app.portals.payouts import PayoutItem, listed_payouts
+from app.portals.payouts import PayoutItem, PayoutState, listed_payouts
 from app.reconciliation import jobs as reconciliation_jobs
 from app.reconciliation import queries as reconciliation
 from app.settlement import jobs as settlement_jobs
@@ -24,9 +24,6 @@ from app.settlement.service import LAST_RUN_NO
 from bank_adapters.port import BankUnknown, NoticeRefused
 
 router = APIRouter(prefix="/api/v1/settlement", tags=["settlement"])
-
-PayoutStatus = Literal["drafted", "held", "cleared", "submitted", "unknown", "settled", "rejected", "returned"]
-PAYOUT_STATES = get_args(PayoutStatus)
 
 
 WHOLE_PAGE: Paging[Any] = Paging(None, MAX_PAGE)
@@ -109,7 +106,7 @@ async def payouts(
     caller: SettlementCaller,
     session: Read,
     paging: PageByTime,
-    status: Annotated[PayoutStatus | None, Query()] = None,
+    status: Annotated[PayoutState | None, Query()] = None,
     business_date: Annotated[date | None, Query()] = None,
     run_no: Annotated[int | None, Query(ge=1, le=LAST_RUN_NO)] = None,
 ) -> Listed[PayoutItem]:

@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Query, Request
 
 from app.db import District
 from app.errors import BadInput
-from app.portals.edge import stopping
+from app.portals.edge import Home, SupervisionCaller, stopping
 from app.supervision.stream import Feed, Feeds
 
 N = TypeVar("N")
@@ -24,9 +24,11 @@ def feed_of(request: Request, district: District) -> Feed:
     return cast(Feeds, request.app.state.feeds).of(district)
 
 
-async def _start(
+async def _last_seen(
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=20, description="As EventSource sends it")] = None,
-    after: Annotated[str | None, Query(max_length=20, description="The same for a first connection; by default only what is new comes")] = None,
+    after: Annotated[
+        str | None, Query(max_length=20, description="The same for a first connection; by default only what is new comes")
+    ] = None,
 ) -> int | None:
     text = last_event_id or after
     if not text:
@@ -36,8 +38,20 @@ async def _start(
     return int(text)
 
 
-After = Annotated[int | None, Depends(_start)]
-"""The number of the last event that the client has; None where it has none."""
+LastSeen = Annotated[int | None, Depends(_last_seen)]
+
+
+async def _alerts_after(request: Request, caller: SupervisionCaller, home: Home, seen: LastSeen) -> int:
+    return seen if seen is not None else (await feed_of(request, home).heads()).alerts
+
+
+async def _movements_after(request: Request, caller: SupervisionCaller, home: Home, seen: LastSeen) -> int:
+    return seen if seen is not None else (await feed_of(request, home).heads()).movements
+
+
+# Known before the answer begins: a client that sees its stream open misses nothing that happens from then on.
+AlertsAfter = Annotated[int, Depends(_alerts_after)]
+MovementsAfter = Annotated[int, Depends(_movements_after)]
 
 
 async def while_serving(request: Request, source: AsyncIterator[N]) -> AsyncGenerator[N]:

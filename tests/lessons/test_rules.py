@@ -1,0 +1,62 @@
+"""What may happen to a lesson in each state, as pure decisions."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.contracts.models import LESSON_STATES
+from app.errors import BadInput, Conflict
+from app.lessons import rules
+from app.policy.packs import pack_for
+
+NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
+
+
+def test_only_a_delivered_lesson_is_confirmed() -> None:
+    assert [state for state in LESSON_STATES if rules.confirmation_outcome(state) == "confirmed"] == ["delivered"]
+
+
+def test_every_other_state_says_why_not() -> None:
+    assert {state: rules.confirmation_outcome(state) for state in LESSON_STATES if state != "delivered"} == {
+        "reserved": "not_delivered",
+        "scheduled": "not_delivered",
+        "missed": "not_delivered",
+        "lapsed": "not_delivered",
+        "disputed": "disputed",
+        "confirmed": "already_confirmed",
+        "refunded": "refunded",
+    }
+
+
+def test_nationwide_a_release_is_final_at_once() -> None:
+    assert rules.final_at(pack_for("510112", NOON.date()), NOON) == NOON
+
+
+@pytest.mark.parametrize(("status", "final_at"), [("delivered", None), ("confirmed", LATER)])
+def test_what_can_still_be_disputed(status: str, final_at: datetime | None) -> None:
+    rules.check_disputable(status, final_at, NOON)
+
+
+@pytest.mark.parametrize(
+    ("status", "final_at", "code"),
+    [
+        ("confirmed", NOON, "lessons.final"),
+        ("disputed", None, "lessons.already_disputed"),
+        *((state, None, "lessons.not_delivered") for state in ("reserved", "scheduled", "missed", "refunded", "lapsed")),
+    ],
+)
+def test_what_cannot_be_disputed(status: str, final_at: datetime | None, code: str) -> None:
+    with pytest.raises(Conflict, match=code):
+        rules.check_disputable(status, final_at, NOON)
+
+
+def test_a_reason_is_kept_on_one_line() -> None:
+    assert rules.clean_reason(" 老师\r\n 没来　三次 ") == "老师 没来 三次"
+    assert len(rules.clean_reason("不" * 500)) == 500
+
+
+@pytest.mark.parametrize("reason", ["", "　", "不" * 501, "a\x00b", "a\ud800b"])
+def test_no_reason_and_no_storable_one_are_refused(reason: str) -> None:
+    with pytest.raises(BadInput):
+        rules.clean_reason(reason)
