@@ -112,6 +112,7 @@ class Database:
                 pool_size=self._pool_size,
                 max_overflow=self._pool_size,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"server_settings": {"search_path": schema, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"}},
             )
         return self._engines[schema]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -40,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         ESCROW_PUBLIC_URL="http://escrow.test",
     )
     settings_module.settings.cache_clear()
+    # Rich tracebacks print every local variable: half a minute for one expected fault.
+    structlog.configure(
+        processors=[structlog.stdlib.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,8 @@ from app.policy.packs import Pack, pack_for
 from app.registry import service as registry
 from app.registry.models import ClassSession, Guardianship, Institution, Student, TrainingClass
 from app.security import InstitutionStaff, Parent
-from tests.world import World
+from bank_adapters import port
+from tests.world import CONNECTION, World
 
 LESSON_FEN = 100_00
 
@@ -133,8 +134,9 @@ async def send(world: World) -> None:
 async def ask_again(world: World, reference: str) -> Instruction:
     """The bank is asked once more what became of an instruction."""
     instruction = await instructed(world, reference)
-    answer = await world.banks.get("mock").query(reference)
-    await bank_jobs.record(world.district, answer)  # type: ignore[arg-type]
+    answer = await world.banks.get(CONNECTION).query(reference)
+    assert isinstance(answer, port.Instruction)
+    await bank_jobs.record(world.district, answer)
     assert (await instructed(world, reference)).status != instruction.status
     return await instructed(world, reference)
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app import clock
-from app.contracts.models import IN_ESCROW, Contract, Lesson
+from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
 from app.registry.models import ClassSession, TrainingClass
 
 _FRESH = {"populate_existing": True}
@@ -62,7 +62,7 @@ async def reopen(session: AsyncSession, contract: Contract) -> bool:
     taken, by_child = (
         await session.execute(
             select(func.count(), func.count().filter(other.student_id == contract.student_id)).where(
-                other.class_id == contract.class_id, other.status.in_(("created", "paid"))
+                other.class_id == contract.class_id, other.status.in_(LIVE)
             )
         )
     ).one()

@@ -19,7 +19,7 @@ UNTAUGHT = ("scheduled", "missed")
 
 
 class Contract(Base):
-    """合同: created (seats held, unpaid) → paid → closed (nothing left in escrow) | lapsed (never paid, seat free again)."""
+    """合同: created (seats held, unpaid) → paid → closed (nothing left to teach) | lapsed (never paid, seat free again)."""
 
     __tablename__ = "contract"
     __table_args__ = (

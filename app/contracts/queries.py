@@ -57,6 +57,7 @@ class LessonView:
 
     id: UUID
     contract_id: UUID
+    contract_no: str
     class_session_id: UUID
     class_name: str
     student_id: UUID
@@ -142,10 +143,16 @@ async def contracts_of_guardian(
 
 
 async def contracts_of_institution(
-    session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE
+    session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE, class_id: UUID | None = None
 ) -> list[ContractView]:
-    """An institution's contracts, newest first; `after` is (created_at, id) of the last one seen."""
-    return await _contract_views(session, _contracts(after, limit).where(Contract.institution_id == institution_id))
+    """An institution's contracts, of one class where given, newest first; `after` is (created_at, id) of the last one seen."""
+    query = _contracts(after, limit).where(Contract.institution_id == institution_id)
+    return await _contract_views(session, query if class_id is None else query.where(Contract.class_id == class_id))
+
+
+async def contract_by_no(session: AsyncSession, contract_no: str) -> ContractView:
+    """Any contract of the district, for supervision. Raises NotFound("contracts.not_found")."""
+    return await _one(session, _contracts(None, 1).where(Contract.contract_no == contract_no))
 
 
 async def contract_of_guardian(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> ContractView:
@@ -265,7 +272,7 @@ def _class_view(row: Any) -> ClassView:
 
 def _lessons() -> Select[*tuple[Any, ...]]:
     return (
-        select(Lesson, TrainingClass.name, ClassSession.starts_at, ClassSession.ends_at, Student)
+        select(Lesson, Contract.contract_no, TrainingClass.name, ClassSession.starts_at, ClassSession.ends_at, Student)
         .join(ClassSession, ClassSession.id == Lesson.class_session_id)
         .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
         .join(Contract, Contract.id == Lesson.contract_id)
@@ -274,10 +281,11 @@ def _lessons() -> Select[*tuple[Any, ...]]:
 
 
 def _lesson_view(row: Any) -> LessonView:
-    lesson, class_name, starts_at, ends_at, student = row
+    lesson, contract_no, class_name, starts_at, ends_at, student = row
     return LessonView(
         id=lesson.id,
         contract_id=lesson.contract_id,
+        contract_no=contract_no,
         class_session_id=lesson.class_session_id,
         class_name=class_name,
         student_id=student.id,

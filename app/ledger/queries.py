@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import NotFound
@@ -39,6 +39,22 @@ class TrialLine:
     balance_fen: int
 
 
+_STATEMENT = """
+    SELECT line.*, own.side, other.code AS counter_code FROM (
+        (SELECT debit_version AS version, t.*, true AS is_debit FROM transfer t
+         WHERE debit = :account AND debit_version {beyond} :version ORDER BY recorded_at {way}, debit_version {way} LIMIT :limit)
+        UNION ALL
+        (SELECT credit_version AS version, t.*, false AS is_debit FROM transfer t
+         WHERE credit = :account AND credit_version {beyond} :version ORDER BY recorded_at {way}, credit_version {way} LIMIT :limit)
+    ) AS line
+    JOIN ledger_account own ON own.id = :account
+    JOIN ledger_account other ON other.id = CASE WHEN line.is_debit THEN line.credit ELSE line.debit END
+    ORDER BY line.version {way} LIMIT :limit
+"""
+_FORWARD = text(_STATEMENT.format(beyond=">", way="ASC"))
+_BACKWARD = text(_STATEMENT.format(beyond="<", way="DESC"))
+
+
 async def balances(session: AsyncSession, book_id: UUID) -> dict[str, int]:
     """Fen by code of every ledger account of a book."""
     rows = await session.execute(text("SELECT code, balance_fen FROM ledger_account WHERE book_id = :book"), {"book": book_id})
@@ -68,38 +84,14 @@ async def statement(session: AsyncSession, book_id: UUID, code: str, after_versi
 
     Raises NotFound where the book has no such ledger account.
     """
-    account_id = await _account(session, book_id, code)
-    rows = await session.execute(
-        text("""
-            SELECT line.*, other.code AS counter_code FROM (
-                (SELECT debit_version AS version, t.*, true AS is_debit FROM transfer t
-                 WHERE debit = :account AND debit_version > :after ORDER BY recorded_at, debit_version LIMIT :limit)
-                UNION ALL
-                (SELECT credit_version AS version, t.*, false AS is_debit FROM transfer t
-                 WHERE credit = :account AND credit_version > :after ORDER BY recorded_at, credit_version LIMIT :limit)
-            ) AS line
-            JOIN ledger_account own ON own.id = :account
-            JOIN ledger_account other ON other.id = CASE WHEN line.is_debit THEN line.credit ELSE line.debit END
-            ORDER BY line.version LIMIT :limit
-        """),
-        {"account": account_id, "after": after_version, "limit": min(limit, PAGE)},
-    )
-    side = await session.scalar(text("SELECT side FROM ledger_account WHERE id = :account"), {"account": account_id})
-    return [
-        StatementLine(
-            version=row.version,
-            transfer_id=row.id,
-            kind=row.kind,
-            reference=row.reference,
-            change_fen=row.amount_fen if row.is_debit == (side == "asset") else -row.amount_fen,
-            balance_fen=row.debit_balance_fen if row.is_debit else row.credit_balance_fen,
-            counter_code=row.counter_code,
-            occurred_at=row.occurred_at,
-            value_on=row.value_on,
-            recorded_at=row.recorded_at,
-        )
-        for row in rows
-    ]
+    return await _lines(session, _FORWARD, book_id, code, after_version, limit)
+
+
+async def statement_back(
+    session: AsyncSession, book_id: UUID, code: str, before_version: int | None = None, limit: int = PAGE
+) -> list[StatementLine]:
+    """The same, newest first, before a version. Raises NotFound."""
+    return await _lines(session, _BACKWARD, book_id, code, 2**63 - 1 if before_version is None else before_version, limit)
 
 
 async def balance_at(session: AsyncSession, book_id: UUID, code: str, instant: datetime) -> int:
@@ -138,6 +130,26 @@ async def cash_by_value_date(session: AsyncSession, book_id: UUID, code: str, va
         {"book": book_id, "code": code, "day": value_on},
     )
     return int(total or 0)
+
+
+async def _lines(session: AsyncSession, query: TextClause, book_id: UUID, code: str, version: int, limit: int) -> list[StatementLine]:
+    account_id = await _account(session, book_id, code)
+    rows = await session.execute(query, {"account": account_id, "version": version, "limit": min(limit, PAGE)})
+    return [
+        StatementLine(
+            version=row.version,
+            transfer_id=row.id,
+            kind=row.kind,
+            reference=row.reference,
+            change_fen=row.amount_fen if row.is_debit == (row.side == "asset") else -row.amount_fen,
+            balance_fen=row.debit_balance_fen if row.is_debit else row.credit_balance_fen,
+            counter_code=row.counter_code,
+            occurred_at=row.occurred_at,
+            value_on=row.value_on,
+            recorded_at=row.recorded_at,
+        )
+        for row in rows
+    ]
 
 
 async def _account(session: AsyncSession, book_id: UUID, code: str) -> int:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 from itsdangerous import BadSignature, Signer
@@ -61,22 +62,19 @@ def read_code(text: str) -> PaymentCode:
     return PaymentCode(district, said["payment_no"], said["nonce"])
 
 
-def opens(code: PaymentCode, payment: Payment) -> bool:
-    """Whether a genuine code is this payment's, whatever has become of the payment."""
-    return secrets.compare_digest(payment.nonce.encode(), code.nonce.encode())
-
-
-def check_usable(code: PaymentCode, payment: Payment | None, contract_status: str | None) -> None:
-    """Whether a genuine code still opens its payment, judged by the rows of the payment and its contract.
-
-    Raises BadInput("payments.code_invalid") where it is not this payment's code, Gone("payments.code_used", "payments.code_expired").
-    """
-    if payment is None or not opens(code, payment):
+def check_genuine(code: PaymentCode, payment: Payment | None) -> None:
+    """Whether it is this payment's code, whatever has become of the payment. Raises BadInput("payments.code_invalid")."""
+    if payment is None or not secrets.compare_digest(payment.nonce.encode(), code.nonce.encode()):
         raise _invalid()
-    if payment.status == "paid" or contract_status in ("paid", "closed"):
-        raise Gone("payments.code_used", "这份合同已经付款，付款码不再有效")
-    if payment.status == "expired" or payment.expires_at <= clock.now():
-        raise Gone("payments.code_expired", "这个付款码已过期，请回到合同重新生成")
+
+
+def why_ended(status: str, expires_at: datetime, contract_status: str | None) -> Gone | None:
+    """Why a code opens its payment no more, None while it does: "payments.code_used" or "payments.code_expired"."""
+    if status == "paid" or contract_status in ("paid", "closed"):
+        return Gone("payments.code_used", "这份合同已经付款，付款码不再有效")
+    if status == "expired" or expires_at <= clock.now():
+        return Gone("payments.code_expired", "这个付款码已过期，请回到合同重新生成")
+    return None
 
 
 def _signer() -> Signer:

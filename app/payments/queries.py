@@ -92,20 +92,13 @@ async def payments_of_contract(session: AsyncSession, contract_id: UUID, limit: 
 
 
 async def payment_by_code(session: AsyncSession, code: PaymentCode) -> PaymentView:
-    """The payment that a genuine code opens, for whoever holds the code.
+    """The payment of a genuine code, whatever has become of it, for whoever holds the code.
 
-    Raises BadInput("payments.code_invalid") for a foreign code, Gone("payments.code_used", "payments.code_expired").
+    `codes.why_ended` says whether it still opens. Raises BadInput("payments.code_invalid") for a foreign code.
     """
     row = (await session.execute(_payments().where(Payment.payment_no == code.payment_no))).one_or_none()
-    payment, contract_status = (row[0], row[1].status) if row else (None, None)
-    codes.check_usable(code, payment, contract_status)
+    codes.check_genuine(code, row[0] if row else None)
     return _payment_view(row)
-
-
-async def payment_of_code(session: AsyncSession, code: PaymentCode) -> PaymentView | None:
-    """The payment of a genuine code, whatever has become of it; None for a foreign code."""
-    row = (await session.execute(_payments().where(Payment.payment_no == code.payment_no))).one_or_none()
-    return _payment_view(row) if row and codes.opens(code, row[0]) else None
 
 
 async def receipts_of_payment(session: AsyncSession, payment_id: UUID) -> list[ReceiptView]:

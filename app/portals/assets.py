@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ from app.errors import NotFound
 router = APIRouter(include_in_schema=False)
 
 _OWN = Path(__file__).parent / "static"
-_FILES = {
+_FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "tabler.css": ("text/css", lambda: files("sqladmin").joinpath("statics/css/tabler.min.css").read_bytes()),
     "htmx.js": ("text/javascript", lambda: files("js_lib_htmx").joinpath("static/htmx/htmx.min.js").read_bytes()),
     "app.css": ("text/css", lambda: (_OWN / "app.css").read_bytes()),

@@ -1,9 +1,11 @@
 """Errors as answers: problem+json (RFC 9457) for programs, a Chinese page for people. Nothing echoes what was sent."""
 
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.encoders import jsonable_encoder
@@ -33,7 +35,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Replayed, _replayed)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeout, _unreachable)
-    app.add_exception_handler(ConnectionError, _unreachable)
+    app.add_exception_handler(asyncpg.PostgresError, _database_error)
+    app.add_exception_handler(OSError, _system_error)
 
 
 def problem(request: Request, error: DomainError, headers: Mapping[str, str] | None = None, status: int | None = None) -> Response:
@@ -115,11 +118,19 @@ async def _replayed(request: Request, replay: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DBAPIError)
-    state = getattr(error.orig, "sqlstate", None) or ""
+    cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None) or ""
     if state == _UNSTORABLE_TEXT:
         return problem(request, Refused("request.invalid", "填写的内容有误", fields=[]))
-    if error.connection_invalidated or state.startswith(_UNREACHABLE):
+    if cut or state.startswith(_UNREACHABLE):
+        return await _unreachable(request, error)
+    raise error
+
+
+async def _system_error(request: Request, error: Exception) -> Response:
+    # A connection that cannot be opened fails before SQLAlchemy has anything to wrap.
+    if any(frame.f_globals.get("__name__", "").startswith("asyncpg.") for frame, _ in traceback.walk_tb(error.__traceback__)):
         return await _unreachable(request, error)
     raise error
 

@@ -13,7 +13,7 @@ SELECT a.book_id, format('%s %s', a.account_no, r.value_on) AS "row",
 FROM reconciliation r
 JOIN bank_account a ON a.id = r.bank_account_id
 LEFT JOIN reconciliation_break b ON b.bank_account_id = r.bank_account_id AND b.value_on = r.value_on
-    AND b.kind IN ('not_at_bank', 'other_amount', 'closing_differs')
+    AND b.kind IN ('not_at_bank', 'other_amount', 'closing_differs', 'account_missing')
 WHERE CAST(:book AS uuid) IS NULL OR a.book_id = :book
 GROUP BY a.book_id, a.account_no, r.bank_account_id, r.value_on, r.statement_fen, r.cash_fen
 HAVING r.statement_fen - r.cash_fen <> coalesce(sum(b.amount_fen), 0);

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import and_, select, text
 
 from app import clock
 from app.banking.banks import Banks
@@ -10,7 +10,7 @@ from app.banking.jobs import import_statement
 from app.banking.models import BankAccount, StatementDay
 from app.db import District
 from app.errors import BadInput
-from app.reconciliation.service import reconcile
+from app.reconciliation.service import reconcile, reconcile_missing
 
 MAX_DAYS = 31
 """Days that one call catches up on."""
@@ -20,8 +20,9 @@ _FIRST_DUE = text("""
     FROM bank_account a
     LEFT JOIN LATERAL (
         SELECT r.value_on FROM reconciliation r
-        JOIN statement_day d ON d.bank_account_id = r.bank_account_id AND d.value_on = r.value_on
-        WHERE r.bank_account_id = a.id AND d.fetched_at >= (r.value_on + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
+        LEFT JOIN statement_day d ON d.bank_account_id = r.bank_account_id AND d.value_on = r.value_on
+        WHERE r.bank_account_id = a.id
+            AND coalesce(d.fetched_at, r.reconciled_at) >= (r.value_on + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
         ORDER BY r.value_on DESC LIMIT 1
     ) AS last ON true
     WHERE a.role = 'supervised'
@@ -55,15 +56,17 @@ async def reconcile_day(district: District, banks: Banks, value_on: date) -> int
     for connection in sorted(connections):
         await import_statement(district, banks, connection, value_on)
     async with district.reading() as session:
-        stated = (
-            await session.scalars(
-                select(BankAccount.id)
-                .join(StatementDay, StatementDay.bank_account_id == BankAccount.id)
-                .where(BankAccount.role == "supervised", StatementDay.value_on == value_on)
+        _, ends_at = clock.day_bounds(value_on)
+        of_the_day = and_(StatementDay.bank_account_id == BankAccount.id, StatementDay.value_on == value_on)
+        accounts = (
+            await session.execute(
+                select(BankAccount.id, StatementDay.bank_account_id.is_not(None).label("stated"))
+                .outerjoin(StatementDay, of_the_day)
+                .where(BankAccount.role == "supervised", BankAccount.opened_at < ends_at)
                 .order_by(BankAccount.id)
             )
         ).all()
-    for bank_account_id in stated:
+    for account in accounts:
         async with district.transaction() as session:
-            await reconcile(session, bank_account_id, value_on)
-    return len(stated)
+            await (reconcile if account.stated else reconcile_missing)(session, account.id, value_on)
+    return len(accounts)

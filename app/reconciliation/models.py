@@ -41,7 +41,7 @@ class Break(Base):
     __tablename__ = "reconciliation_break"
     __table_args__ = (
         ForeignKeyConstraint(["bank_account_id", "value_on"], ["reconciliation.bank_account_id", "reconciliation.value_on"]),
-        one_of("kind", "not_at_bank", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs"),
+        one_of("kind", "not_at_bank", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs", "account_missing"),
         Index(None, "bank_account_id", "value_on"),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-Kind = Literal["not_at_bank", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs"]
+Kind = Literal["not_at_bank", "other_amount", "uninstructed_debit", "opening_differs", "closing_differs", "account_missing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,11 @@ def breaks(day: Day) -> list[NamedBreak]:
     if unexplained:
         named.append(NamedBreak("closing_differs", unexplained, day.value_on.isoformat()))
     return named
+
+
+def missing(value_on: date, cash_fen: int) -> NamedBreak:
+    """The bank's statement leaves the whole account out, whatever the books hold in it."""
+    return NamedBreak("account_missing", -cash_fen, value_on.isoformat())
 
 
 def standing(newest_first: Iterable[Debit], shortfall_fen: int) -> tuple[Debit, ...]:

@@ -15,7 +15,7 @@ from app.ids import uuid7
 from app.ledger import codes
 from app.ledger import queries as ledger
 from app.reconciliation.models import Break, Reconciliation
-from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, standing
+from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, missing, standing
 
 
 async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
@@ -39,7 +39,14 @@ async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date
         lines=lines,
         debits=await _standing_debits(session, account),
     )
-    return await _store(session, bank_account_id, day, breaks(day))
+    return await _store(session, account.id, value_on, statement.closing_fen, day.cash_fen, breaks(day))
+
+
+async def reconcile_missing(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
+    """Name an account that the bank's statement of a value day leaves out; it counts as stating nothing."""
+    account = await session.get_one(BankAccount, bank_account_id, with_for_update={"key_share": True}, populate_existing=True)
+    cash_fen = await ledger.cash_by_value_date(session, account.book_id, codes.cash(account.id), value_on)
+    return await _store(session, account.id, value_on, 0, cash_fen, [missing(value_on, cash_fen)])
 
 
 async def _lines(session: AsyncSession, statement: StatementDay) -> tuple[tuple[Line, ...], int]:
@@ -91,15 +98,17 @@ def _name(movement: BankMovement) -> str:
     return movement.reference or movement.movement_no
 
 
-async def _store(session: AsyncSession, bank_account_id: UUID, day: Day, found: list[NamedBreak]) -> Reconciliation:
+async def _store(
+    session: AsyncSession, bank_account_id: UUID, value_on: date, statement_fen: int, cash_fen: int, found: list[NamedBreak]
+) -> Reconciliation:
     outcome = {
-        "statement_fen": day.closing_fen,
-        "cash_fen": day.cash_fen,
+        "statement_fen": statement_fen,
+        "cash_fen": cash_fen,
         "status": "broken" if found else "matched",
         "reconciled_at": clock.now(),
         "judged_at": None,
     }
-    key = {"bank_account_id": bank_account_id, "value_on": day.value_on}
+    key = {"bank_account_id": bank_account_id, "value_on": value_on}
     stored = await session.scalars(
         insert(Reconciliation)
         .values(**key, **outcome)
@@ -108,7 +117,7 @@ async def _store(session: AsyncSession, bank_account_id: UUID, day: Day, found: 
         .execution_options(populate_existing=True)
     )
     reconciliation = stored.one()
-    await session.execute(delete(Break).where(Break.bank_account_id == bank_account_id, Break.value_on == day.value_on))
+    await session.execute(delete(Break).where(Break.bank_account_id == bank_account_id, Break.value_on == value_on))
     session.add_all(Break(id=uuid7(), **key, kind=each.kind, amount_fen=each.amount_fen, reference=each.reference) for each in found)
     await session.flush()
     return reconciliation

@@ -43,7 +43,7 @@ async def restore_unpaid(district: District) -> int:
             async with district.transaction() as session:
                 restored += await _restore(session, refund_id)
         except Exception:
-            _log.exception("refund_not_restored", district=district.code, refund_id=str(refund_id))
+            _log.exception("refunds.restore_failed", district=district.code, refund_id=str(refund_id))
     return restored
 
 

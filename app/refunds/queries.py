@@ -100,6 +100,11 @@ async def refund_of_guardian(session: AsyncSession, guardian_id: UUID, refund_no
     return _one(await _views(session, [Refund.guardian_id == guardian_id, Refund.refund_no == refund_no], None, 1))
 
 
+async def refund_of_institution(session: AsyncSession, institution_id: UUID, refund_no: str) -> RefundView:
+    """A refund out of the institution's own book. Raises NotFound("refunds.not_found") for an absent one and another's alike."""
+    return _one(await _views(session, [Refund.institution_id == institution_id, Refund.refund_no == refund_no], None, 1))
+
+
 async def refund(session: AsyncSession, refund_no: str) -> RefundView:
     """Any refund of the district. Raises NotFound("refunds.not_found")."""
     return _one(await _views(session, [Refund.refund_no == refund_no], None, 1))

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import crypto
+from app import clock, crypto
 from app.errors import NotFound
 from app.registry import service
 from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
@@ -71,21 +71,33 @@ async def class_sessions(
     status: str | None = None,
     after: Cursor | None = None,
     limit: int = PAGE,
+    *,
+    ended: bool | None = None,
+    newest_first: bool = False,
 ) -> list[ClassSessionView]:
-    """An institution's class sessions in the order they take place; `after` is (starts_at, id) of the last one seen."""
+    """An institution's class sessions in the order they take place, or the other way round; `ended` ones are over by now.
+
+    `after` is (starts_at, id) of the last one seen.
+    """
+    place = tuple_(ClassSession.starts_at, ClassSession.id)
     query = (
         select(ClassSession, TrainingClass.name)
         .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
         .where(ClassSession.institution_id == institution_id)
-        .order_by(ClassSession.starts_at, ClassSession.id)
         .limit(min(limit, PAGE))
     )
+    if newest_first:
+        query = query.order_by(ClassSession.starts_at.desc(), ClassSession.id.desc())
+    else:
+        query = query.order_by(ClassSession.starts_at, ClassSession.id)
+    if ended is not None:
+        query = query.where((ClassSession.ends_at <= clock.now()) == ended)
     if class_id is not None:
         query = query.where(ClassSession.class_id == class_id)
     if status is not None:
         query = query.where(ClassSession.status == status)
     if after is not None:
-        query = query.where(tuple_(ClassSession.starts_at, ClassSession.id) > after)
+        query = query.where(place < after if newest_first else place > after)
     return [
         ClassSessionView(row.id, row.class_id, name, row.number, row.starts_at, row.ends_at, row.status)
         for row, name in await session.execute(query)

@@ -46,7 +46,7 @@ async def _settle(district: District, institution_id: UUID, business_on: date, r
         async with district.transaction() as session:
             return await service.run(session, institution_id, business_on, run_no, actor)
     except Refused as refusal:
-        _log.warning("settlement_refused", district=district.code, institution_id=str(institution_id), code=refusal.code)
+        _log.warning("settlement.run_refused", district=district.code, institution_id=str(institution_id), code=refusal.code)
         return None
 
 
@@ -72,7 +72,7 @@ async def free_unpaid(district: District) -> int:
             async with district.transaction() as session:
                 freed += await _free(session, payout_id)
         except Exception:
-            _log.exception("payout_not_freed", district=district.code, payout_id=str(payout_id))
+            _log.exception("settlement.free_failed", district=district.code, payout_id=str(payout_id))
     return freed
 
 

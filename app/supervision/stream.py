@@ -1,7 +1,7 @@
 """What dashboards follow live: alerts and movements, each behind a gapless cursor, so that a reconnect misses nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -63,11 +63,11 @@ class Feed:
         async with self._district.reading() as session:
             return await _heads(session)
 
-    def alerts(self, after: int) -> AsyncIterator[AlertChange]:
+    def alerts(self, after: int) -> AsyncGenerator[AlertChange]:
         """Every change of an alert with a number above `after`, in order, for ever; it ends when the feed is closed."""
         return self._follow(after, alert_changes)
 
-    def movements(self, after: int) -> AsyncIterator[MovementView]:
+    def movements(self, after: int) -> AsyncGenerator[MovementView]:
         """Every sealed transfer with a voucher number above `after`, in order, for ever; it ends when the feed is closed."""
         return self._follow(after, movements_after)
 
@@ -77,7 +77,7 @@ class Feed:
         self._wake()
         await self._stop_watching()
 
-    async def _follow(self, after: int, fetch: Callable[[AsyncSession, int], Awaitable[Sequence[N]]]) -> AsyncIterator[N]:
+    async def _follow(self, after: int, fetch: Callable[[AsyncSession, int], Awaitable[Sequence[N]]]) -> AsyncGenerator[N]:
         self._followers += 1
         try:
             while not self._closed:

@@ -487,7 +487,7 @@ def _tables() -> None:
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.Column("reference", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('not_at_bank', 'other_amount', 'uninstructed_debit', 'opening_differs', 'closing_differs')",
+            "kind IN ('not_at_bank', 'other_amount', 'uninstructed_debit', 'opening_differs', 'closing_differs', 'account_missing')",
             name=op.f("ck_reconciliation_break_kind"),
         ),
         sa.ForeignKeyConstraint(

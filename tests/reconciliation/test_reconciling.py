@@ -5,19 +5,24 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from app import clock
 from app.banking.jobs import import_statement
+from app.db import District
 from app.errors import BadInput, NotFound
 from app.ids import uuid7
 from app.ledger import service as ledger
+from app.ledger.check import check_books
 from app.ledger.service import Posting
 from app.reconciliation.jobs import due_days, reconcile_day, reconcile_due
+from app.reconciliation.models import Break, Reconciliation
 from app.reconciliation.queries import AccountDay, account_days, latest_day
 from app.reconciliation.service import reconcile
 from app.registry.models import Institution
 from bank_adapters.port import AccountStatement
-from tests.reconciliation.doctored import doctored
+from tests.reconciliation.doctored import doctored, forgetful
 from tests.world import CONNECTION, World, in_utc
 
 MONDAY = date(2025, 3, 3)
@@ -210,6 +215,18 @@ async def test_a_closing_balance_that_nothing_explains_is_named_as_such(world: W
     assert await named(world, MONDAY) == [("closing_differs", -3)]
 
 
+async def test_an_account_that_the_bank_leaves_out_is_named_once_a_day(world: World, school: Institution) -> None:
+    await world.paid_contract(school, price_fen=400_00)
+    await next_day(world)
+    bank = await forgetful(world, school)
+    assert await reconcile_due(world.district, bank) == 1
+    assert await named(world, MONDAY) == [("account_missing", -400_00)]
+    assert await reconcile_due(world.district, bank) == 0
+
+    await reconcile_day(world.district, world.banks, MONDAY)
+    assert await named(world, MONDAY) == []
+
+
 async def test_what_is_booked_after_the_statement_was_fetched_is_no_break(world: World, school: Institution) -> None:
     await import_statement(world.district, world.banks, CONNECTION, MONDAY)
     await world.wait(timedelta(minutes=1))
@@ -247,3 +264,26 @@ async def test_the_days_of_the_clock_are_shanghais(world: World, school: Institu
     await world.wait_until(in_utc(2025, 3, 3, 16))
     assert clock.today() == TUESDAY
     assert await due_days(world.district) == [MONDAY]
+
+
+@pytest.mark.broken_books
+async def test_check_books_names_a_break_without_its_day_and_a_difference_without_its_name(
+    world: World, owner: District, school: Institution
+) -> None:
+    await world.paid_contract(school, price_fen=400_00)
+    await reconcile_day(world.district, world.banks, MONDAY)
+    account = await world.account(school)
+    async with owner.transaction() as session:
+        session.add(
+            Break(id=uuid7(), bank_account_id=account.id, value_on=MONDAY, kind="closing_differs", amount_fen=1, reference="2025-03-03")
+        )
+    async with world.district.reading() as session:
+        findings = await check_books(session, school.id)
+    assert [finding.name for finding in findings] == ["reconciliation.status_is_its_breaks", "reconciliation.breaks_explain"]
+
+
+async def test_a_day_cannot_match_while_bank_and_books_differ(world: World, owner: District, school: Institution) -> None:
+    await reconcile_day(world.district, world.banks, MONDAY)
+    with pytest.raises(IntegrityError, match="ck_reconciliation_matched"):
+        async with owner.transaction() as session:
+            await session.execute(update(Reconciliation).values(cash_fen=1))

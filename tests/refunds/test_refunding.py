@@ -1,6 +1,7 @@
 """What was not taught goes back to whoever paid, at once; what was taught waits until it is decided."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -27,11 +28,11 @@ async def ask_back(school: School, family: Family, reason: str = "搬家了") ->
         return await refunds.request(session, family.parent, family.contract.id, reason)
 
 
-async def rule_return(school: School, lesson_id: object, reason: str = "老师确未到场") -> Refund:
+async def rule_return(school: School, lesson_id: UUID, reason: str = "老师确未到场") -> Refund:
     officer = school.world.officer()
     async with school.world.district.transaction() as session:
-        await lessons.rule_on(session, officer, lesson_id, "return", reason)  # type: ignore[arg-type]
-        return await refunds.give_back(session, officer, lesson_id, reason)  # type: ignore[arg-type]
+        await lessons.rule_on(session, officer, lesson_id, "return", reason)
+        return await refunds.give_back(session, officer, lesson_id, reason)
 
 
 async def test_untaught_lessons_go_back_at_their_allocated_price(school: School) -> None:

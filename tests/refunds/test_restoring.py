@@ -1,8 +1,10 @@
 """A refund that the bank did not pay gives the lessons and their fees back, and the family may ask again."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import Refused
 from app.lessons import service as lessons
@@ -144,10 +146,10 @@ async def test_one_that_cannot_be_restored_stops_no_other(school: School, monkey
     await send(school.world)
     unreserve = jobs.banking.unreserve
 
-    async def stubborn(session: object, instruction_id: object, posted_by: str) -> None:
+    async def stubborn(session: AsyncSession, instruction_id: UUID, posted_by: str) -> None:
         if instruction_id == (await instructed(school.world, poison.refund_no)).id:
             raise Refused("ledger.insufficient_funds", "账户余额不足")
-        await unreserve(session, instruction_id, posted_by)  # type: ignore[arg-type]
+        await unreserve(session, instruction_id, posted_by)
 
     with monkeypatch.context() as patched:
         patched.setattr(jobs.banking, "unreserve", stubborn)

@@ -23,10 +23,13 @@ async def test_an_entry_says_who_did_what_and_why(district: District) -> None:
 
 
 async def test_an_act_that_fails_leaves_no_entry(district: District) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with district.transaction() as session:
             await audit.record(session, "staff:1", "supervision.payout_released", "payout:7")
             raise RuntimeError("the act failed")
+
+    with pytest.raises(RuntimeError):
+        await fail()
     assert await entries(district) == []
 
 

@@ -56,11 +56,14 @@ async def test_each_principal_has_keys_of_their_own(district: District) -> None:
 
 
 async def test_failed_work_leaves_its_key_free(district: District) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with district.transaction() as session:
             assert await idempotency.claim(session, attempt()) is None
             await idempotency.keep(session, attempt(), Answer(201, "{}"))
             raise RuntimeError("the work failed")
+
+    with pytest.raises(RuntimeError):
+        await fail()
     assert await do_once(district, attempt()) is None
 
 

@@ -5,17 +5,20 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from app.audit import AuditEntry
+from app.banking import service as banking
 from app.banking.models import Instruction
 from app.errors import BadInput, Conflict, NotFound
 from app.ids import uuid7
+from app.ledger.check import check_books
 from app.registry.models import Institution
 from app.supervision import queries
 from app.supervision.jobs import clear_payouts
 from app.supervision.models import Clearance
 from app.supervision.rules import DEFAULT_LINES, Lines
-from app.supervision.service import lines_of, reject_payout, release_payout, set_thresholds
+from app.supervision.service import lines_of, record_clearance, reject_payout, release_payout, set_thresholds
 from tests.supervision.scenes import LINES, alerts, draft, draw_lines, rules_fired, settle_one_lesson, status_of, statuses
 from tests.world import World, in_utc
 
@@ -190,3 +193,32 @@ async def test_lines_are_set_with_a_trace_and_refused_where_they_make_no_sense(w
                 await set_thresholds(session, "staff:1", school.id, bad)
         with pytest.raises(NotFound, match=r"supervision\.no_institution"):
             await set_thresholds(session, "staff:1", uuid7(), LINES)
+
+
+@pytest.mark.broken_books
+async def test_check_books_names_payouts_that_went_on_without_a_decision(world: World, school: Institution) -> None:
+    cleared, held, released = [await draft(world, school, 50_00) for _ in range(3)]
+    async with world.district.transaction() as session:
+        await banking.clear(session, cleared.id)
+        await banking.hold(session, held.id)
+        await record_clearance(session, released.id, "released", reason="已核实", decided_by=uuid7())
+    async with world.district.reading() as session:
+        findings = await check_books(session, school.id)
+    assert {(finding.name, finding.row) for finding in findings if finding.name.startswith("supervision")} == {
+        ("supervision.paid_only_cleared", cleared.reference),
+        ("supervision.held_is_undecided", held.reference),
+        ("supervision.held_is_undecided", released.reference),
+        ("supervision.officers_decide_held", released.reference),
+    }
+
+
+@by_hand
+async def test_a_payout_is_judged_once_and_decided_once_by_constraint(world: World, school: Institution) -> None:
+    payout = await draft(world, school, 100_01)
+    await clear_payouts(world.district)
+    with pytest.raises(IntegrityError, match="uq_clearance_one_judgement"):
+        async with world.district.transaction() as session:
+            await record_clearance(session, payout.id, "cleared")
+    with pytest.raises(IntegrityError, match="ck_clearance_officer"):
+        async with world.district.transaction() as session:
+            await record_clearance(session, payout.id, "released", decided_by=uuid7())

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from app import telemetry
 from app.main import create_app
-from app.settings import Settings
+from app.settings import settings
 from tests.web.conftest import bearer
 
 PROBE = "/api/v1/supervision/probe"
@@ -49,8 +49,14 @@ async def test_every_answer_carries_safe_headers(client: httpx.AsyncClient, path
     assert "strict-transport-security" not in headers
 
 
-async def test_over_https_cookies_are_secure_and_browsers_stay(configured: Settings, app: FastAPI) -> None:
-    secure = create_app(configured.model_copy(update={"public_url": "https://escrow.test"}), app.state.database, app.state.banks)
+async def test_over_https_cookies_are_secure_and_browsers_stay(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(settings.cache_clear)
+    monkeypatch.setenv("ESCROW_PUBLIC_URL", "https://escrow.test")
+    monkeypatch.setenv("ESCROW_SAMPLE_SIGN_IN", json.dumps({"13900139000": "246810"}))
+    settings.cache_clear()
+    secure = create_app(settings(), app.state.database, app.state.banks)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(secure), base_url="https://escrow.test") as client:
         assert (await client.get("/healthz")).headers["strict-transport-security"] == "max-age=31536000"
         form = {"phone": "13900139000", "code": "246810"}

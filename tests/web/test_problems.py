@@ -1,7 +1,7 @@
 """What goes wrong, as programs and people are told; never with what they sent, or with what we hold."""
 
 import asyncio
-from uuid import uuid4
+from http import HTTPStatus
 
 import httpx
 import pytest
@@ -24,7 +24,7 @@ async def test_a_refusal_is_a_problem_with_code_words_and_facts(client: httpx.As
     assert problem.pop("request_id") == answer.headers["x-request-id"]
     assert problem == {
         "type": "urn:problem:probe.refused",
-        "title": "Unprocessable Content",
+        "title": HTTPStatus(422).phrase,
         "status": 422,
         "code": "probe.refused",
         "detail": "不行",
@@ -48,7 +48,7 @@ async def test_what_is_not_there(client: httpx.AsyncClient, method: str, path: s
     assert status != 405 or answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("thing_id", ["x", "1", "%00", "%ff", "..%2f..", "a" * 300, "0190-zz", str(uuid4()).upper(), str(uuid4())])
+@pytest.mark.parametrize("thing_id", ["x", "1", "%00", "%ff", "..%2f..", "a" * 300, "0190-zz", "0197F3A1-0000-7000-8000-000000000001"])
 async def test_a_malformed_id_is_one_that_nobody_has(client: httpx.AsyncClient, thing_id: str) -> None:
     answer = await client.get(f"{PROBE}/things/{thing_id}/%00")
     assert answer.status_code == 404

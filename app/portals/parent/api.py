@@ -1,5 +1,149 @@
-"""JSON of the parent end."""
+"""JSON of the parent end: children, contracts, payments, lessons, refunds. Every row is the caller's own, or 404."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+
+from app.contracts import queries as contract_views
+from app.contracts import service as contracts
+from app.lessons import service as lessons
+from app.payments import queries as payment_views
+from app.payments import service as payments
+from app.portals.cashier import reach_bank
+from app.portals.edge import Home, Once, ParentCaller, Read, Write
+from app.portals.fields import Listed, PageByTime, PathId, PathNo, listed
+from app.portals.parent.answers import (
+    ConfirmationInput,
+    Confirmations,
+    ConfirmedLesson,
+    ContractAnswer,
+    ContractInput,
+    DisputeAnswer,
+    DisputeInput,
+    LessonItem,
+    LessonStatus,
+    PaymentAnswer,
+    PaymentDetail,
+    PaymentItem,
+    RefundAnswer,
+    RefundInput,
+    StudentAnswer,
+    StudentInput,
+)
+from app.refunds import queries as refund_views
+from app.refunds import service as refunds
+from app.registry import queries as student_views
+from app.registry import service as registry
 
 router = APIRouter(prefix="/api/v1/parent", tags=["parent"])
+
+
+@router.post("/students", status_code=201, summary="Enter a child")
+async def add_student(body: StudentInput, caller: ParentCaller, session: Write) -> StudentAnswer:
+    """The same name and month of birth again is the same child."""
+    student = await registry.add_student(session, caller.guardian_id, body.name, body.birth_month)
+    return StudentAnswer.model_validate(student_views.student_view(student))
+
+
+@router.get("/students", summary="The caller's children")
+async def students(caller: ParentCaller, session: Read) -> Listed[StudentAnswer]:
+    """In the order in which they were entered, at most 20."""
+    views = await student_views.students(session, caller.guardian_id)
+    return Listed(items=[StudentAnswer.model_validate(view) for view in views], next_cursor=None)
+
+
+@router.post("/contracts", status_code=201, summary="Sign for a class")
+async def sign(body: ContractInput, caller: ParentCaller, session: Write) -> ContractAnswer:
+    """Buys every class session that has not started, and holds a seat for half an hour until it is paid."""
+    signed = await contracts.sign(session, caller, body.class_id, body.student_id)
+    return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, signed.id))
+
+
+@router.get("/contracts", summary="The caller's contracts")
+async def own_contracts(caller: ParentCaller, session: Read, paging: PageByTime) -> Listed[ContractAnswer]:
+    """Newest first, with their lessons."""
+    views = await contract_views.contracts_of_guardian(session, caller.guardian_id, paging.after, paging.more)
+    return listed([ContractAnswer.of(view) for view in views], [(view.created_at, view.id) for view in views], paging)
+
+
+@router.get("/contracts/{contract_id}", summary="One contract")
+async def own_contract(contract_id: PathId, caller: ParentCaller, session: Read) -> ContractAnswer:
+    """With its lessons and what they still hold in escrow."""
+    return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id))
+
+
+@router.post("/contracts/{contract_id}/payments", status_code=201, summary="Open a payment")
+async def pay(request: Request, contract_id: PathId, caller: ParentCaller, home: Home, once: Once) -> PaymentAnswer:
+    """Of the whole contract, for 15 minutes; one that is open is answered again.
+
+    The bank is told after the answer is safe: a bank that is down delays `cashier_url`, never this answer.
+    """
+    async with once.transaction() as session:
+        payment = await payments.start(session, caller, contract_id)
+        answer = await once.answer(PaymentAnswer.of(payment))
+    await reach_bank(request, home, answer.payment_no)
+    return answer
+
+
+@router.get("/payments", summary="The caller's payments")
+async def own_payments(caller: ParentCaller, session: Read, paging: PageByTime) -> Listed[PaymentItem]:
+    """Newest first."""
+    views = await payment_views.payments_of_guardian(session, caller.guardian_id, paging.after, paging.more)
+    return listed([PaymentItem.of_view(view) for view in views], [(view.created_at, view.id) for view in views], paging)
+
+
+@router.get("/payments/{payment_no}", summary="One payment")
+async def own_payment(payment_no: PathNo, caller: ParentCaller, session: Read) -> PaymentDetail:
+    """With its cashier page once the bank has it, and money that came too late, twice, or in another amount."""
+    view = await payment_views.payment_of_guardian(session, caller.guardian_id, payment_no)
+    return PaymentDetail.of_money(view, await payment_views.receipts_of_payment(session, view.id))
+
+
+@router.get("/lessons", summary="The caller's children's lessons")
+async def own_lessons(
+    caller: ParentCaller,
+    session: Read,
+    paging: PageByTime,
+    status: Annotated[LessonStatus | None, Query(description="In this state only; `delivered` ones wait for a confirmation")] = None,
+) -> Listed[LessonItem]:
+    """In the order in which they take place."""
+    views = await contract_views.lessons_of_guardian(session, caller.guardian_id, status, paging.after, paging.more)
+    return listed([LessonItem.model_validate(view) for view in views], [(view.starts_at, view.id) for view in views], paging)
+
+
+@router.post("/confirmations", summary="Confirm lessons")
+async def confirm(body: ConfirmationInput, caller: ParentCaller, once: Once) -> Confirmations:
+    """Consent that delivered lessons took place: their fees leave escrow for the institution."""
+    async with once.transaction() as session:
+        outcomes = await lessons.confirm(session, caller, body.lesson_ids)
+        return await once.answer(Confirmations(items=[ConfirmedLesson.model_validate(each) for each in outcomes]))
+
+
+@router.post("/lessons/{lesson_id}/dispute", summary="Dispute a lesson")
+async def dispute(lesson_id: PathId, body: DisputeInput, caller: ParentCaller, session: Write) -> DisputeAnswer:
+    """Only this lesson stops, its fee in escrow, until supervision rules on it."""
+    opened = await lessons.dispute(session, caller, lesson_id, body.reason)
+    return DisputeAnswer(lesson_id=opened.lesson_id, status="disputed", dispute_id=opened.id, opened_at=opened.opened_at)
+
+
+@router.post("/refunds", status_code=201, summary="Ask for the rest back")
+async def ask_for_refund(body: RefundInput, caller: ParentCaller, once: Once) -> RefundAnswer:
+    """Every untaught lesson of a contract at its allocated price, approved by rule at once, to the account that paid."""
+    async with once.transaction() as session:
+        refund = await refunds.request(session, caller, body.contract_id, body.reason)
+        return await once.answer(
+            RefundAnswer.model_validate(await refund_views.refund_of_guardian(session, caller.guardian_id, refund.refund_no))
+        )
+
+
+@router.get("/refunds", summary="The caller's refunds")
+async def own_refunds(caller: ParentCaller, session: Read, paging: PageByTime) -> Listed[RefundAnswer]:
+    """Newest first, also those that a ruling gave."""
+    views = await refund_views.refunds_of_guardian(session, caller.guardian_id, paging.after, paging.more)
+    return listed([RefundAnswer.model_validate(view) for view in views], [(view.approved_at, view.id) for view in views], paging)
+
+
+@router.get("/refunds/{refund_no}", summary="One refund")
+async def own_refund(refund_no: PathNo, caller: ParentCaller, session: Read) -> RefundAnswer:
+    """With the lessons it gives back, and the rule that approved it."""
+    return RefundAnswer.model_validate(await refund_views.refund_of_guardian(session, caller.guardian_id, refund_no))

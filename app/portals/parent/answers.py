@@ -1,0 +1,277 @@
+"""What the parent end takes and answers in JSON. Money is whole fen, instants are UTC, names of children come masked."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.contracts.queries import ContractView
+from app.payments import codes
+from app.payments.models import Payment
+from app.payments.queries import PaymentView, ReceiptView
+from app.portals.fields import Text
+from app.settings import settings
+
+OfView = ConfigDict(from_attributes=True)
+
+LessonStatus = Literal["reserved", "scheduled", "missed", "delivered", "disputed", "confirmed", "refunded", "lapsed"]
+"""reserved (not paid) → scheduled → delivered or missed → confirmed or disputed; or refunded; or lapsed, never paid."""
+
+
+class StudentInput(BaseModel):
+    """A child to enter."""
+
+    name: Annotated[Text, Field(max_length=40, examples=["王小明"])]
+    birth_month: Annotated[Text, Field(max_length=7, examples=["2016-09"])]
+
+
+class StudentAnswer(BaseModel):
+    """A child of the caller."""
+
+    model_config = OfView
+
+    id: UUID
+    name: str = Field(validation_alias="name_masked", description="Masked: 王*明")
+    birth_month: str
+
+
+class ContractInput(BaseModel):
+    """Which child joins which class."""
+
+    class_id: UUID
+    student_id: UUID
+
+
+class Party(BaseModel):
+    """An institution, a class or a child (its name masked)."""
+
+    id: UUID
+    name: str
+
+
+class ContractLesson(BaseModel):
+    """A lesson of a contract; `number` counts within the contract."""
+
+    model_config = OfView
+
+    id: UUID
+    number: int
+    status: LessonStatus
+    price_fen: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+class ContractAnswer(BaseModel):
+    """A contract with its lessons. Its `escrow_fen` is what its lessons still hold in the supervised account."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    id: UUID
+    contract_no: str
+    status: str = Field(description="created (a seat is held until lapses_at) → paid → closed; or lapsed, never paid")
+    institution: Party
+    class_: Party = Field(alias="class")
+    student: Party
+    amount_fen: int
+    escrow_fen: int
+    judged_by: str = Field(description="The rule pack, id and version, that the sale was judged by")
+    findings: list[dict[str, Any]] = Field(description="Each rule that was held against the sale, with its source")
+    created_at: datetime
+    lapses_at: datetime
+    paid_at: datetime | None
+    ended_at: datetime | None
+    lessons: list[ContractLesson]
+
+    @classmethod
+    def of(cls, view: ContractView) -> "ContractAnswer":
+        """The answer about a contract."""
+        return cls(
+            id=view.id,
+            contract_no=view.contract_no,
+            status=view.status,
+            institution=Party(id=view.institution_id, name=view.institution_name),
+            class_=Party(id=view.class_id, name=view.class_name),
+            student=Party(id=view.student_id, name=view.student_name_masked),
+            amount_fen=view.amount_fen,
+            escrow_fen=view.escrow_fen,
+            judged_by=view.judged_by,
+            findings=view.findings,
+            created_at=view.created_at,
+            lapses_at=view.lapses_at,
+            paid_at=view.paid_at,
+            ended_at=view.ended_at,
+            lessons=[ContractLesson.model_validate(lesson) for lesson in view.lessons],
+        )
+
+
+class PaymentAnswer(BaseModel):
+    """A payment of a whole contract. Its QR code leads to `pay_url`, and from there to the bank's cashier page."""
+
+    payment_no: str
+    contract_id: UUID
+    amount_fen: int
+    status: str = Field(description="created → paid or expired")
+    pay_url: str
+    qr_png_url: str
+    created_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, payment: Payment) -> "PaymentAnswer":
+        """The answer about a payment that has just been opened."""
+        return cls(contract_id=payment.contract_id, **_asked(payment, codes.code_for(payment)))
+
+
+class ReceiptItem(BaseModel):
+    """Money that arrived for a payment and was not matched: it goes back to its payer."""
+
+    amount_fen: int
+    outcome: str = Field(description="late, second, wrong_amount or unknown_payer")
+    occurred_at: datetime
+    return_status: str | None = Field(description="The status of the instruction that sends it back; null while it waits")
+    returned_at: datetime | None
+
+    @classmethod
+    def of(cls, view: ReceiptView) -> "ReceiptItem":
+        """The answer about a receipt."""
+        return cls(
+            amount_fen=view.amount_fen,
+            outcome=view.outcome,
+            occurred_at=view.occurred_at,
+            return_status=view.return_status,
+            returned_at=view.returned_at,
+        )
+
+
+class PaymentItem(PaymentAnswer):
+    """A payment with what became of it."""
+
+    order_status: str = Field(description="The cashier order at the bank: created (not there yet) → opened → paid, closed or refused")
+    cashier_url: str | None = Field(description="The bank's page, once the order exists there")
+    institution_name: str
+    class_name: str
+    student_name: str = Field(description="Masked")
+    paid_at: datetime | None
+
+    @classmethod
+    def of_view(cls, view: PaymentView) -> "PaymentItem":
+        """The answer about a payment."""
+        return cls(**_followed(view))
+
+
+class PaymentDetail(PaymentItem):
+    """A payment with the money that arrived for it and was not matched."""
+
+    receipts: list[ReceiptItem]
+
+    @classmethod
+    def of_money(cls, view: PaymentView, receipts: list[ReceiptView]) -> "PaymentDetail":
+        """The answer about a payment and its receipts."""
+        return cls(receipts=[ReceiptItem.of(each) for each in receipts], **_followed(view))
+
+
+class LessonItem(ContractLesson):
+    """A lesson in the caller's calendar."""
+
+    contract_id: UUID
+    class_name: str
+    student_name: str = Field(validation_alias="student_name_masked", description="Masked")
+
+
+class ConfirmationInput(BaseModel):
+    """The lessons that took place."""
+
+    lesson_ids: Annotated[list[UUID], Field(min_length=1, max_length=100)]
+
+
+class ConfirmedLesson(BaseModel):
+    """What the confirmation did to one lesson; only `confirmed` moved money."""
+
+    model_config = OfView
+
+    lesson_id: UUID
+    outcome: str = Field(description="confirmed, already_confirmed, not_delivered, disputed, refunded or not_found")
+    released_fen: int
+
+
+class Confirmations(BaseModel):
+    """One item for each lesson, in the order they were named."""
+
+    items: list[ConfirmedLesson]
+
+
+class DisputeInput(BaseModel):
+    """What was wrong."""
+
+    reason: Text
+
+
+class DisputeAnswer(BaseModel):
+    """The lesson has stopped until supervision rules on it."""
+
+    lesson_id: UUID
+    status: LessonStatus
+    dispute_id: UUID
+    opened_at: datetime
+
+
+class RefundInput(BaseModel):
+    """The contract whose untaught lessons are to be given back, and why."""
+
+    contract_id: UUID
+    reason: Text
+
+
+class RefundLineItem(BaseModel):
+    """One lesson given back; `live` is false once the bank did not pay and the fee is back in escrow."""
+
+    model_config = OfView
+
+    lesson_id: UUID
+    starts_at: datetime
+    amount_fen: int
+    live: bool
+
+
+class RefundAnswer(BaseModel):
+    """A refund to the account that paid; `status` is its instruction's."""
+
+    model_config = OfView
+
+    refund_no: str
+    contract_id: UUID
+    contract_no: str
+    amount_fen: int
+    status: str = Field(description="cleared, submitted, unknown, settled, returned or rejected")
+    cause: str = Field(description="guardian or ruling")
+    reason: str
+    finding: dict[str, Any] = Field(description="The rule that approved it, with its source")
+    approved_at: datetime
+    ended_at: datetime | None
+    lines: list[RefundLineItem]
+
+
+def _asked(payment: Payment | PaymentView, code: str) -> dict[str, Any]:
+    return {
+        "payment_no": payment.payment_no,
+        "amount_fen": payment.amount_fen,
+        "status": payment.status,
+        "pay_url": codes.url_of(code),
+        "qr_png_url": f"{settings().base_url}/qr/payments/{code}.png",
+        "created_at": payment.created_at,
+        "expires_at": payment.expires_at,
+    }
+
+
+def _followed(view: PaymentView) -> dict[str, Any]:
+    return _asked(view, view.code) | {
+        "contract_id": view.contract_id,
+        "order_status": view.order_status,
+        "cashier_url": view.cashier_url,
+        "institution_name": view.institution_name,
+        "class_name": view.class_name,
+        "student_name": view.student_name_masked,
+        "paid_at": view.paid_at,
+    }

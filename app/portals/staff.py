@@ -1,0 +1,60 @@
+"""What the pages of the three staff ends share: forms that decide something, amounts that people typed, small charts."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import District
+from app.errors import BadInput, Conflict, Refused
+from app.money import MAX_FEN, allocate
+from app.portals.pages import see_other
+
+BAR_WIDTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a bar: its name, its amount (fen), its colour's name, and where it lies on a width of 1,000."""
+
+    label: str
+    amount_fen: int
+    colour: str
+    x: int
+    width: int
+
+
+def bar(parts: Sequence[tuple[str, int, str]]) -> list[Segment]:
+    """Lay (label, fen, colour) side by side in proportion; what is nothing has no width."""
+    filled = [part for part in parts if part[1] > 0]
+    widths = iter(allocate(BAR_WIDTH, [part[1] for part in filled])) if filled else iter(())
+    segments, x = [], 0
+    for label, amount_fen, colour in parts:
+        width = next(widths) if amount_fen > 0 else 0
+        segments.append(Segment(label, amount_fen, colour, x, width))
+        x += width
+    return segments
+
+
+def typed_fen(text: str, field: str) -> int:
+    """Fen out of yuan as people type them: 1,234.5 or ¥1234.50. Raises BadInput `request.amount` that names the field."""
+    plain = re.sub(r"[,，\s¥￥]", "", text)
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", plain):
+        raise BadInput("request.amount", "金额须为数字，最多两位小数", field=field)
+    yuan, _, rest = plain.partition(".")
+    amount_fen = int(yuan) * 100 + int(rest.ljust(2, "0"))
+    if amount_fen > MAX_FEN:
+        raise BadInput("request.amount", "金额超出上限", field=field)
+    return amount_fen
+
+
+async def carry_out(district: District, act: Callable[[AsyncSession], Awaitable[object]], *, back: str, done: str) -> RedirectResponse:
+    """Do what a form asks in one transaction and go back to a page, which says that it was done or why it was refused."""
+    try:
+        async with district.transaction() as session:
+            await act(session)
+    except (BadInput, Conflict, Refused) as refused:
+        return see_other(back, refused.message_zh, "danger")
+    return see_other(back, done)

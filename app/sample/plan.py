@@ -1,0 +1,131 @@
+"""What a simulated institution's month will be like, decided before it happens: pure functions of seed, number and dates.
+
+A plan is made again wherever it is needed, so a district of any size needs no memory of it.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Literal
+
+from app.clock import SHANGHAI
+from app.sample import invented
+from app.sample.invented import TRADES, Trade, dice
+from app.supervision.rules import Lines
+
+Pays = Literal["in_time", "twice", "wrong_amount", "late", "never"]
+Confirms = Literal["soon", "weekly", "never"]
+
+_PAYS: tuple[Pays, ...] = ("in_time", "twice", "wrong_amount", "late", "never")
+_CONFIRMS: tuple[Confirms, ...] = ("soon", "weekly", "never")
+
+MOST_FAMILIES = 14
+"""Families of one class; its seats are two more."""
+_PERIOD = 30
+_WEEKDAYS = ((5, 6), (0, 3), (1, 4), (2, 5), (2, 4), (3, 6))
+_STARTS = (time(10, 30), time(14), time(16), time(17, 30), time(18, 30))
+_SESSION = timedelta(minutes=75)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPlan:
+    """A class; it opens for enrolment two days before its first meeting, or with the simulation."""
+
+    name: str
+    subject: str
+    opens_on: date
+    price_fen: int
+    sessions: tuple[tuple[datetime, datetime], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyPlan:
+    """A family and what it will do. `leaves_on` is when it asks for the rest of its money back; `objects_to` a lesson by number."""
+
+    number: int
+    class_number: int
+    parent: str
+    child: str
+    birth_month: str
+    enrols_on: date
+    pays: Pays
+    confirms: Confirms
+    objects_to: int | None
+    leaves_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstitutionPlan:
+    """An institution, its classes and its families."""
+
+    number: int
+    name: str
+    trade: Trade
+    lines: Lines
+    classes: tuple[ClassPlan, ...]
+    families: tuple[FamilyPlan, ...]
+
+
+def plan_institution(seed: int, number: int, place: str, first_on: date, days: int) -> InstitutionPlan:
+    """The institution of this number, from 0, over a period that begins on `first_on`."""
+    chance = dice(seed, "institution", number)
+    trade = TRADES[number % len(TRADES)]
+    classes = tuple(_classes(chance, trade, first_on, days))
+    families = tuple(_families(chance, number, classes, first_on))
+    watched_closely = number % 5 == 2
+    lines = Lines(
+        large_transfer_fen=150_000 if watched_closely else 5_000_000,
+        large_day_fen=10_000_000,
+        minimum_balance_fen=chance.choice((200_000, 500_000, 3_000_000)),
+    )
+    return InstitutionPlan(number, invented.school_name(number, place, trade), trade, lines, classes, families)
+
+
+def _classes(chance: random.Random, trade: Trade, first_on: date, days: int) -> list[ClassPlan]:
+    """Two to four new classes in every thirty days."""
+    classes: list[ClassPlan] = []
+    for period in range(0, days, _PERIOD):
+        for _ in range(chance.randint(2, 4)):
+            course, subject = trade.courses[len(classes) % len(trade.courses)]
+            begins_on = first_on + timedelta(days=period + chance.randint(1, _PERIOD // 3))
+            sessions = _sessions(begins_on, chance.choice(_WEEKDAYS), chance.choice(_STARTS), chance.choice((8, 12, 16, 20)))
+            price_fen = chance.randint(8, 20) * 1_000 * len(sessions)
+            opens_on = max(first_on, begins_on - timedelta(days=2))
+            classes.append(ClassPlan(f"{course}{len(classes) + 1}班", subject, opens_on, price_fen, sessions))
+    return classes
+
+
+def _sessions(begins_on: date, weekdays: Sequence[int], starts: time, count: int) -> tuple[tuple[datetime, datetime], ...]:
+    meetings, day = [], begins_on
+    while len(meetings) < count:
+        if day.weekday() in weekdays:
+            starts_at = datetime.combine(day, starts, SHANGHAI)
+            meetings.append((starts_at, starts_at + _SESSION))
+        day += timedelta(days=1)
+    return tuple(meetings)
+
+
+def _families(chance: random.Random, institution: int, classes: Sequence[ClassPlan], first_on: date) -> list[FamilyPlan]:
+    families: list[FamilyPlan] = []
+    for class_number, course in enumerate(classes):
+        for _ in range(chance.randint(8, MOST_FAMILIES)):
+            families.append(_family(chance, institution * 1_000 + len(families) + 1, class_number, course.opens_on, first_on.year))
+    return families
+
+
+def _family(chance: random.Random, number: int, class_number: int, opens_on: date, year: int) -> FamilyPlan:
+    enrols_on = opens_on + timedelta(days=min(int(chance.expovariate(1 / 3)), 12))
+    leaves = chance.random() < 0.12
+    return FamilyPlan(
+        number=number,
+        class_number=class_number,
+        parent=invented.parent_name(chance),
+        child=invented.person_name(chance),
+        birth_month=f"{year - chance.randint(6, 14)}-{chance.randint(1, 12):02d}",
+        enrols_on=enrols_on,
+        pays=chance.choices(_PAYS, (84, 4, 4, 5, 3))[0],
+        confirms=chance.choices(_CONFIRMS, (55, 35, 10))[0],
+        objects_to=chance.randint(1, 4) if chance.random() < 0.06 else None,
+        leaves_on=enrols_on + timedelta(days=chance.randint(3, _PERIOD)) if leaves else None,
+    )

@@ -1,0 +1,134 @@
+"""The processes of a running sample: each in a session of its own, so that Ctrl-C reaches only the one that stops them in order."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bank_adapters.mock_bank.control import MockBankControl
+
+STOP_SECONDS = 20
+START_SECONDS = 60
+_TAIL_LINES = 15
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_SET_DEATH_SIGNAL = 1
+_ROOT = Path(__file__).parent.parent.parent
+
+
+class Ended(Exception):
+    """A process ended that nobody had told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A started process; what it prints goes to its log, save errors, which people should see."""
+
+    name: str
+    process: Process
+    log: Path | None = None
+
+    async def ended(self) -> str:
+        """Wait until it ends by itself; a sentence about how, with the last lines of its log."""
+        sentence = f"{self.name}进程意外结束（状态 {await self.process.wait()}）"
+        if self.log is None:
+            return sentence
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+        return "\n".join([f"{sentence}，日志在 {self.log}：", *lines])
+
+    async def answers(self, url: str) -> None:
+        """Wait until an address answers with success. Raises Ended, TimeoutError."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as http, asyncio.timeout(START_SECONDS):
+            while True:
+                if self.process.returncode is not None:
+                    raise Ended(await self.ended())
+                with suppress(httpx.HTTPError):
+                    if (await http.get(url)).is_success:
+                        return
+                await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def child(name: str, module: str, arguments: Sequence[str], environment: dict[str, str], log: Path) -> AsyncIterator[Child]:
+    """Run `python -m module` for the length of the block, and end it in an orderly way after it."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as output:
+        process = await _spawn(module, arguments, environment, output.fileno())
+    try:
+        yield Child(name, process, log)
+    finally:
+        await _stop(process)
+
+
+@asynccontextmanager
+async def mock_bank(
+    data: Path, control_key: str, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
+) -> AsyncIterator[tuple[Child, MockBankControl]]:
+    """Run a mock bank on a data file for the length of the block; it answers when this yields."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    arguments = ["--host", host, "--port", str(port), "--data", str(data), "--public-url", public_url]
+    process = await _spawn("bank_adapters.mock_bank", arguments, {"MOCK_BANK_CONTROL_KEY": control_key}, PIPE)
+    control = None
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        if not url:
+            raise Ended(f"模拟银行进程未能启动（状态 {await process.wait()}）")
+        control = MockBankControl(url, control_key)
+        yield Child("模拟银行", process), control
+    finally:
+        if control is not None:
+            await control.aclose()
+        await _stop(process)
+
+
+def free_port(host: str, wanted: int) -> int:
+    """The wanted port where it is free, else any."""
+    for port in (wanted, 0):
+        try:
+            with socket.create_server((host, port)) as listener:
+                return int(listener.getsockname()[1])
+        except OSError:
+            continue
+    raise Ended(f"{host} 上没有可用的端口")
+
+
+async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, str], output: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        cwd=_ROOT,
+        env=os.environ | environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+    )
+
+
+def _end_with_parent() -> None:
+    """So that nothing is left over where this process is killed. Only Linux can do it."""
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,208 @@
+"""What people, time and the bank do in an invented district: each step through the real services, committed as theirs are."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from stdnum.cn import uscc
+
+from app import clock, worker
+from app.banking.banks import Banks
+from app.banking.collections import ask_collection, open_collection
+from app.banking.models import BankAccount
+from app.contracts import service as contracts
+from app.contracts.models import Contract, Lesson
+from app.db import District
+from app.ids import uuid7
+from app.lessons import service as lessons
+from app.lessons.service import Ruling
+from app.payments import service as payments
+from app.payments.models import Payment
+from app.refunds import service as refunds
+from app.refunds.models import Refund
+from app.registry import service as registry
+from app.registry.models import ClassSession, Institution
+from app.registry.rules import ClassDraft, InstitutionDraft
+from app.registry.service import Course
+from app.security import InstitutionStaff, Parent, SettlementStaff, StaffRole, SupervisionStaff, create_staff
+from app.settlement import jobs as settlement
+from app.settlement.models import Payout
+from app.supervision import service as supervision
+from app.supervision.rules import Lines
+from bank_adapters.mock_bank.control import MockBankControl
+
+MOST_PASSES = 60
+"""Rounds of the worker's jobs after which they should have come to rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A guardian, one child, and the account that they pay from."""
+
+    parent: Parent
+    student_id: UUID
+    payer_no: str
+    payer_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A district, its jobs, and its bank behind the connection of this slug. Times are UTC, amounts fen."""
+
+    district: District
+    banks: Banks
+    bank: MockBankControl
+    connection: str
+
+    async def set_time(self, instant: datetime | None) -> None:
+        """Let it be this instant, here and at the bank; None is real time again."""
+        clock.set_to(instant)
+        await self.bank.set_clock(fixed_at=instant)
+
+    async def rest(self) -> None:
+        """Let the worker's jobs run until none finds anything to do. Raises RuntimeError where one fails or they find no rest."""
+        for _ in range(MOST_PASSES):
+            done = await worker.one_pass(self.district, self.banks)
+            if done.failed:
+                raise RuntimeError(f"failed: {', '.join(done.failed)}")
+            if not done.done:
+                return
+        raise RuntimeError("the worker's jobs do not come to rest")
+
+    async def staff(self, role: StaffRole, username: str, password: str, name: str, institution_id: UUID | None = None) -> UUID:
+        """A member of staff who can sign in."""
+        async with self.district.transaction() as session:
+            return (await create_staff(session, role, username, password, name, institution_id)).id
+
+    async def institution(self, serial: int, name: str, kind: str, address: str, lines: Lines) -> Institution:
+        """An institution with its two accounts at the bank and its alarm lines."""
+        supervised_no, settlement_no = f"6228{serial:015d}", f"6229{serial:015d}"
+        for number in (supervised_no, settlement_no):
+            await self.bank.open_account(number, name, client=self.connection)
+        draft = InstitutionDraft(self._credit_code(serial), name, kind, address, self.connection, supervised_no, settlement_no)
+        async with self.district.transaction() as session:
+            entered = await registry.create_institution(session, draft)
+            await supervision.set_thresholds(session, "system", entered.id, lines)
+        return entered
+
+    async def open_class(
+        self,
+        institution_id: UUID,
+        teacher_id: UUID,
+        name: str,
+        subject: str,
+        price_fen: int,
+        seats: int,
+        sessions: Sequence[tuple[datetime, datetime]],
+    ) -> Course:
+        """A class with one lesson for each meeting."""
+        async with self.district.transaction() as session:
+            draft = ClassDraft(teacher_id, name, subject, price_fen, len(sessions), seats, sessions)
+            return await registry.open_class(session, institution_id, draft)
+
+    async def teacher(self, institution_id: UUID, name: str, certificate_no: str, subject: str) -> UUID:
+        """A teacher of an institution."""
+        async with self.district.transaction() as session:
+            return (await registry.create_teacher(session, institution_id, name, certificate_no, subject)).id
+
+    async def family(self, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
+        """The guardian of this phone with this child; the same again is the same family."""
+        async with self.district.transaction() as session:
+            guardian = await registry.guardian_for_phone(session, phone)
+            student = await registry.add_student(session, guardian.id, child, birth_month)
+        return Family(Parent(self.district.code, uuid7(), guardian.id), student.id, f"6222{phone}", payer_name)
+
+    async def order(self, family: Family, class_id: UUID) -> Payment:
+        """Sign for a class and open the payment, up to the bank's cashier page."""
+        async with self.district.transaction() as session:
+            contract = await contracts.sign(session, family.parent, class_id, family.student_id)
+        return await self.order_again(family, contract.id)
+
+    async def order_again(self, family: Family, contract_id: UUID) -> Payment:
+        """Open the payment of a contract that waits for it."""
+        async with self.district.transaction() as session:
+            payment = await payments.start(session, family.parent, contract_id)
+        await open_collection(self.district, self.banks, payment.payment_no)
+        return payment
+
+    async def pay(self, family: Family, payment: Payment, amount_fen: int | None = None, *, late: bool = False) -> None:
+        """The family pays at the bank, and we ask the bank about it: in time the exact amount, or otherwise."""
+        paying = self.bank.pay_late if late else self.bank.pay
+        await paying(payment.payment_no, amount_fen, payer_no=family.payer_no, payer_name=family.payer_name, client=self.connection)
+        await ask_collection(self.district, self.banks, payment.payment_no)
+
+    async def deliver(self, institution_id: UUID, class_session_id: UUID, attended: Collection[UUID]) -> None:
+        """The institution marks a class session delivered with the children who attended."""
+        staff = InstitutionStaff(self.district.code, uuid7(), uuid7(), institution_id)
+        async with self.district.transaction() as session:
+            await lessons.deliver(session, staff, class_session_id, attended)
+
+    async def confirm(self, family: Family, lesson_ids: Sequence[UUID]) -> None:
+        """The guardian confirms lessons in one call."""
+        async with self.district.transaction() as session:
+            await lessons.confirm(session, family.parent, lesson_ids)
+
+    async def dispute(self, family: Family, lesson_id: UUID, reason: str) -> None:
+        """The guardian objects to one lesson."""
+        async with self.district.transaction() as session:
+            await lessons.dispute(session, family.parent, lesson_id, reason)
+
+    async def leave(self, family: Family, contract_id: UUID, reason: str) -> Refund:
+        """The guardian asks for the untaught lessons' fees."""
+        async with self.district.transaction() as session:
+            return await refunds.request(session, family.parent, contract_id, reason)
+
+    async def settle(self, business_on: date, run_no: int = 1) -> list[Payout]:
+        """A settlement run over the whole district."""
+        return await settlement.run_district(self.district, business_on, run_no)
+
+    async def rule(self, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> None:
+        """An officer decides a dispute."""
+        async with self.district.transaction() as session:
+            await supervision.rule_on_dispute(session, officer, lesson_id, ruling, reason)
+
+    async def decide(self, officer: SupervisionStaff, payout_id: UUID, reason: str, *, release: bool) -> None:
+        """An officer releases or rejects a held payout."""
+        decide = supervision.release_payout if release else supervision.reject_payout
+        async with self.district.transaction() as session:
+            await decide(session, officer, payout_id, reason)
+
+    async def contract_of(self, family: Family, class_id: UUID) -> tuple[Contract, list[Lesson]]:
+        """The family's newest contract in a class, with its lessons in order."""
+        async with self.district.reading() as session:
+            signed = select(Contract).where(Contract.class_id == class_id, Contract.student_id == family.student_id)
+            contract = (await session.scalars(signed.order_by(Contract.created_at.desc()).limit(1))).one()
+            rows = await session.scalars(select(Lesson).where(Lesson.contract_id == contract.id).order_by(Lesson.number))
+            return contract, list(rows)
+
+    async def roster(self, class_session_id: UUID) -> list[UUID]:
+        """The children who hold a paid lesson in a class session that is still to be delivered."""
+        async with self.district.reading() as session:
+            paid = select(Lesson.student_id).where(Lesson.class_session_id == class_session_id, Lesson.status == "scheduled")
+            return list(await session.scalars(paid.order_by(Lesson.id)))
+
+    async def ended_sessions(self, institution_id: UUID) -> list[ClassSession]:
+        """Class sessions that are over and wait for their delivery, in order of time."""
+        over = (ClassSession.institution_id == institution_id, ClassSession.status == "scheduled", ClassSession.ends_at <= clock.now())
+        async with self.district.reading() as session:
+            return list(await session.scalars(select(ClassSession).where(*over).order_by(ClassSession.ends_at, ClassSession.id)))
+
+    async def supervised_no(self, institution_id: UUID) -> str:
+        """The number of an institution's supervised account."""
+        async with self.district.reading() as session:
+            account = select(BankAccount.account_no).where(BankAccount.book_id == institution_id, BankAccount.role == "supervised")
+            return (await session.scalars(account)).one()
+
+    def officer(self, staff_id: UUID) -> SupervisionStaff:
+        """An officer of this district."""
+        return SupervisionStaff(self.district.code, uuid7(), staff_id)
+
+    def clerk(self, staff_id: UUID) -> SettlementStaff:
+        """A settlement clerk of this district."""
+        return SettlementStaff(self.district.code, uuid7(), staff_id)
+
+    def _credit_code(self, serial: int) -> str:
+        body = f"52{self.district.code}MA{serial:07d}"
+        return body + str(uscc.calc_check_digit(body))
