@@ -5,7 +5,8 @@ RUN python -m venv /opt/venv \
 
 FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=8000
-RUN useradd --system --uid 10001 --home-dir /srv --shell /usr/sbin/nologin escrow
+RUN useradd --system --uid 10001 --user-group --home-dir /srv --shell /usr/sbin/nologin escrow \
+    && install --directory --owner escrow --group escrow --mode 0700 /srv/.data
 WORKDIR /srv
 COPY --from=packages /opt/venv /opt/venv
 COPY bank_adapters bank_adapters

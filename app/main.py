@@ -24,6 +24,7 @@ from app.portals.parent import api as parent_api
 from app.portals.parent import pages as parent_pages
 from app.portals.public import api as public_api
 from app.portals.public import pages as public_pages
+from app.portals.public import qr as public_qr
 from app.portals.settlement import api as settlement_api
 from app.portals.settlement import pages as settlement_pages
 from app.portals.supervision import api as supervision_api
@@ -37,6 +38,7 @@ ROUTERS = (
     auth.router,
     sign_in.router,
     public_api.router,
+    public_qr.router,
     parent_api.router,
     institution_api.router,
     settlement_api.router,

@@ -187,8 +187,8 @@ async def open_session(session: AsyncSession, role: Role, *, guardian_id: UUID |
     """Start a session for a guardian or a member of staff; the answer is its token, which is stored nowhere."""
     token = f"{district_of(session)}.{secrets.token_urlsafe(32)}"
     at = clock.now()
-    session.add(
-        PrincipalSession(
+    await session.execute(
+        insert(PrincipalSession).values(
             id=uuid7(),
             token_sha256=_sha256(token),
             role=role,
@@ -198,7 +198,6 @@ async def open_session(session: AsyncSession, role: Role, *, guardian_id: UUID |
             expires_at=at + SESSION_LASTS[role],
         )
     )
-    await session.flush()
     return token
 
 
@@ -254,18 +253,17 @@ async def create_staff(
         raise BadInput("staff.weak_password", "密码至少 10 个字符")
     if await session.scalar(select(Staff.id).where(Staff.username == name)):
         raise Conflict("staff.known", "该用户名已存在")
-    staff = Staff(
-        id=uuid7(),
-        username=name,
-        password_hash=await _in_thread(_hasher().hash, password),
-        role=role,
-        institution_id=institution_id,
-        display_name=display_name,
-        created_at=clock.now(),
-    )
-    session.add(staff)
-    await session.flush()
-    return staff
+    values = {
+        "id": uuid7(),
+        "username": name,
+        "password_hash": await _in_thread(_hasher().hash, password),
+        "role": role,
+        "institution_id": institution_id,
+        "display_name": display_name,
+        "created_at": clock.now(),
+    }
+    # Not through the unit of work: it would need the institution's table, which this module does not know.
+    return (await session.scalars(insert(Staff).values(**values).returning(Staff))).one()
 
 
 async def disable_staff(session: AsyncSession, staff_id: UUID) -> None:

@@ -16,6 +16,7 @@ from app import clock, districts, idempotency, security, telemetry
 from app.banking import jobs as banking
 from app.banking.banks import Banks
 from app.db import Database, District
+from app.errors import DomainError
 from app.ledger import jobs as ledger
 from app.payments import jobs as payments
 from app.reconciliation import jobs as reconciliation
@@ -23,6 +24,7 @@ from app.refunds import jobs as refunds
 from app.settings import Settings, settings
 from app.settlement import jobs as settlement
 from app.supervision import jobs as supervision
+from bank_adapters.port import BankUnknown
 
 IDLE_SECONDS = 0.2
 AFTER_FAILURE_SECONDS = 2.0
@@ -80,6 +82,9 @@ async def one_pass(district: District, banks: Banks) -> Pass:
         name = f"{job.__module__.removeprefix('app.').removesuffix('.jobs')}.{job.__name__}"
         try:
             done += await job(district, banks)
+        except (BankUnknown, DomainError) as error:
+            failed.append(name)
+            log.warning("worker.job_waits", job=name, district=district.code, reason=getattr(error, "code", type(error).__name__))
         except Exception:
             failed.append(name)
             log.exception("worker.job_failed", job=name, district=district.code)

@@ -16,6 +16,11 @@ PUBLIC = {
     "GET /openapi.json",
     "GET /readyz",
     "GET /static/{version}/{name}",
+    "GET /api/v1/public/classes",
+    "GET /api/v1/public/classes/{class_id}",
+    "GET /api/v1/public/institutions",
+    "GET /api/v1/public/institutions/{institution_id}",
+    "POST /api/v1/settlement/notices/{connection}",  # the bank's signature says who calls
     "POST /api/v1/auth/parent/code",
     "POST /api/v1/auth/parent/session",
     "POST /api/v1/auth/staff/session",

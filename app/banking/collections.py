@@ -9,7 +9,7 @@ from app import clock
 from app.banking.banks import Banks
 from app.banking.facts import book_lines
 from app.banking.models import BankAccount, Collection
-from app.db import District
+from app.db import District, fixed
 from app.errors import NotFound, Unavailable
 from bank_adapters.port import Bank, BankRefused, BankUnknown, CollectionRequest, Order
 
@@ -76,7 +76,7 @@ async def due_collections(district: District) -> list[tuple[str, str]]:
     async with district.reading() as session:
         rows = await session.execute(
             select(Collection.reference, Collection.status)
-            .where(Collection.status.in_(["created", "opened"]), Collection.due_at <= clock.now())
+            .where(Collection.status.in_([fixed("created"), fixed("opened")]), Collection.due_at <= clock.now())
             .order_by(Collection.due_at)
             .limit(50)
         )

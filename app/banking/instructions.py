@@ -12,7 +12,7 @@ from app import clock
 from app.banking.banks import Banks
 from app.banking.facts import book_lines
 from app.banking.models import BankAccount, BankMovement, Instruction
-from app.db import District
+from app.db import District, fixed
 from bank_adapters import port
 from bank_adapters.port import Bank, BankRefused, BankUnknown, RefundRequest, TransferRequest
 
@@ -95,7 +95,7 @@ async def record(district: District, answer: port.Instruction) -> None:
 async def _claim(district: District, states: tuple[str, ...]) -> list[str]:
     due = (
         select(Instruction.id)
-        .where(Instruction.status.in_(states), Instruction.due_at <= clock.now())
+        .where(Instruction.status.in_([fixed(state) for state in states]), Instruction.due_at <= clock.now())
         .order_by(Instruction.due_at)
         .limit(40)
         .with_for_update(skip_locked=True, key_share=True)

@@ -10,7 +10,7 @@ from app.banking.collections import ask_collection, due_collections, open_collec
 from app.banking.facts import book_lines, store_statement_day
 from app.banking.instructions import record, resolve_instructions, send_instructions
 from app.banking.models import BalanceReport, BankAccount, BankNotice, Collection
-from app.db import District
+from app.db import District, fixed
 from app.errors import Unavailable
 from app.ids import uuid7
 from bank_adapters.port import BankRefused, BankUnknown, Instruction, Order
@@ -25,7 +25,7 @@ async def process_inbox(district: District, banks: Banks) -> int:
     """Ask the bank about up to 40 stored notices and book what it confirms; how many were claimed."""
     due = (
         select(BankNotice.connection, BankNotice.notice_id)
-        .where(BankNotice.status == "received", BankNotice.due_at <= clock.now())
+        .where(BankNotice.status == fixed("received"), BankNotice.due_at <= clock.now())
         .order_by(BankNotice.due_at)
         .limit(40)
         .with_for_update(skip_locked=True)

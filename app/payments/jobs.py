@@ -17,7 +17,7 @@ from app.banking.collections import close_collection
 from app.banking.models import BankAccount, BankMovement, Collection, Instruction
 from app.contracts import service as contracts
 from app.contracts.models import Contract
-from app.db import District, district_of
+from app.db import District, district_of, fixed
 from app.errors import DomainError, Unavailable
 from app.ids import number
 from app.ledger import service as ledger
@@ -43,7 +43,7 @@ async def match_receipts(district: District) -> int:
     """Decide about every received movement that nobody has decided about, oldest first by the bank's clock; how many were decided."""
     query = (
         select(BankMovement.id)
-        .where(BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None))
+        .where(BankMovement.booked_as == fixed("received"), BankMovement.assigned_at.is_(None))
         .order_by(BankMovement.occurred_at, BankMovement.id)
         .limit(BATCH)
     )
@@ -57,7 +57,7 @@ async def expire_payments(district: District, banks: Banks) -> int:
     """
     query = (
         select(Payment.payment_no)
-        .where(Payment.status == "created", Payment.expires_at <= clock.now())
+        .where(Payment.status == fixed("created"), Payment.expires_at <= clock.now())
         .order_by(Payment.expires_at)
         .limit(CALLS)
     )
@@ -82,7 +82,7 @@ async def lapse_contracts(district: District) -> int:
     open_payment = exists().where(Payment.contract_id == Contract.id, Payment.status == "created")
     query = (
         select(Contract.id)
-        .where(Contract.status == "created", Contract.lapses_at <= clock.now(), ~open_payment)
+        .where(Contract.status == fixed("created"), Contract.lapses_at <= clock.now(), ~open_payment)
         .order_by(Contract.lapses_at)
         .limit(BATCH)
     )
@@ -94,7 +94,7 @@ async def return_unassigned(district: District) -> int:
     query = (
         select(Receipt.movement_id, Receipt.decided_at, Receipt.return_attempts)
         .where(
-            Receipt.outcome != "matched",
+            Receipt.outcome != fixed("matched"),
             Receipt.returned_at.is_(None),
             Receipt.return_no.is_(None),
             Receipt.return_attempts < rules.MAX_RETURN_ATTEMPTS,

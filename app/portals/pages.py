@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from app import money
 from app.clock import SHANGHAI
-from app.crypto import mask_name, mask_phone
+from app.crypto import mask_account, mask_name, mask_phone
 from app.portals import assets, words
 from app.portals.edge import ENDS, end_of
 from app.settings import settings
@@ -45,19 +45,26 @@ NAVIGATION: Mapping[str, tuple[Link, ...]] = {
         Link("/institution", "概览", "home"),
         Link("/institution/class-sessions", "课次", "calendar"),
         Link("/institution/classes", "班课", "book"),
+        Link("/institution/teachers", "教师", "user"),
         Link("/institution/payouts", "结算款", "coins"),
+        Link("/institution/refunds", "退费", "refund"),
+        Link("/institution/statement", "明细", "file"),
     ),
     "settlement": (
         Link("/settlement", "概览", "home"),
         Link("/settlement/payouts", "结算款", "coins"),
         Link("/settlement/reconciliation", "对账", "scale"),
+        Link("/settlement/receipts", "挂账", "inbox"),
+        Link("/settlement/instructions", "指令", "next"),
     ),
     "supervision": (
         Link("/supervision", "总览", "home"),
+        Link("/supervision/institutions", "机构", "building"),
         Link("/supervision/alerts", "预警", "bell"),
         Link("/supervision/payouts", "结算款", "coins"),
         Link("/supervision/disputes", "争议", "flag"),
         Link("/supervision/books", "账簿", "book"),
+        Link("/supervision/contracts", "合同", "file"),
     ),
 }
 
@@ -165,6 +172,7 @@ def _build() -> jinja2.Environment:
         iso=_machine_time,
         mask_name=mask_name,
         mask_phone=mask_phone,
+        mask_account=mask_account,
         word=words.word,
         tone=words.tone,
     )

@@ -30,7 +30,7 @@ async def parent_phone(request: Request, district: Named, phone: Typed = "") -> 
     try:
         await auth.send_code(request, district, phone)
     except DomainError as error:
-        return _parent_page(request, error, phone=phone)
+        return _parent_page(request, error, phone=phone, code_sent=error.code == "auth.code_too_soon")
     return _parent_page(request, phone=phone, code_sent=True)
 
 

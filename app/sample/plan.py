@@ -61,6 +61,7 @@ class InstitutionPlan:
 
     number: int
     name: str
+    place: str
     trade: Trade
     lines: Lines
     classes: tuple[ClassPlan, ...]
@@ -79,7 +80,7 @@ def plan_institution(seed: int, number: int, place: str, first_on: date, days: i
         large_day_fen=10_000_000,
         minimum_balance_fen=chance.choice((200_000, 500_000, 3_000_000)),
     )
-    return InstitutionPlan(number, invented.school_name(number, place, trade), trade, lines, classes, families)
+    return InstitutionPlan(number, invented.school_name(number, place, trade), place, trade, lines, classes, families)
 
 
 def _classes(chance: random.Random, trade: Trade, first_on: date, days: int) -> list[ClassPlan]:

@@ -1,28 +1,36 @@
 """A district's month, played day by day through the real services and a mock bank, with a clock that runs ahead."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from uuid import UUID
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app import clock
+from app import clock, districts
+from app.banking.banks import Banks
 from app.clock import SHANGHAI
 from app.db import Database
-from app.errors import Refused
+from app.sample import ground
 from app.sample.actors import Authorities, School
+from app.sample.ground import refuse_configured_database
+from app.sample.installation import STAFF, Installation
 from app.sample.plan import plan_institution
+from app.sample.processes import mock_bank
+from app.sample.report import closing_report, show
 from app.sample.stage import Stage
+from app.security import SupervisionStaff
+from bank_adapters.mock_bank.client import MockBank
+from bank_adapters.mock_bank.control import MockBankControl
 
 AT_ONCE = 4
 """Institutions whose people act at the same time; more only wait for the same processor."""
 FRIDAY = 4
 
-Act = Callable[[School], Awaitable[None]]
+Act = Callable[[School], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +50,19 @@ class Simulation:
 class Play:
     """The running simulation: its schools, its authorities, and the hours of a day."""
 
-    def __init__(self, simulation: Simulation, stage: Stage, place: str) -> None:
+    def __init__(self, simulation: Simulation, stage: Stage, place: str, officer: SupervisionStaff) -> None:
         self._simulation = simulation
         self._stage = stage
         first_on = simulation.first_on
         plans = (plan_institution(simulation.seed, n, place, first_on, simulation.days) for n in range(simulation.institutions))
         self._schools = [School(stage, simulation.seed, plan) for plan in plans]
-        self._authorities = Authorities(stage, simulation.seed)
+        self._authorities = Authorities(stage, simulation.seed, officer)
 
     async def run(self, advance: Callable[[date], None]) -> None:
         """Play every day, saying so after each; real time is back when this ends."""
         first_on = self._simulation.first_on
         try:
             await self._at(first_on, time(7))
-            await self._authorities.take_office()
             await self._each(lambda school: school.enter())
             for number in range(self._simulation.days):
                 day = first_on + timedelta(days=number)
@@ -70,6 +77,7 @@ class Play:
         """What arrived overnight is found in yesterday's statement; families enrol and pay, some of them wrongly."""
         await self._at(day, time(8))
         await self._stage.rest()
+        await self._authorities.surprise()
         await self._each(lambda school: school.surprise(day))
         await self._at(day, time(9))
         await self._each(lambda school: school.open_classes(day))
@@ -115,3 +123,61 @@ def progress(days: int, console: Console) -> Iterator[Callable[[date], None]]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=days, day="")
         yield lambda day: bar.update(task, advance=1, day=day.isoformat())
+
+
+async def simulate(folder: Path, simulation: Simulation, code: str | None, console: Console) -> bool:
+    """Play a simulation in a sample district of its own, with a bank of its own, and report; whether everything holds.
+
+    Raises Conflict `sample.database_url`, `districts.known`, BadInput for figures out of range.
+    """
+    refuse_configured_database()
+    installation = Installation(folder)
+    installation.adopt()
+    with installation.postgres() as server:
+        addresses = await ground.embedded(installation, server)
+        await ground.bring_up_to_date(addresses)
+        code, place = await ground.neighbour(addresses, code)
+        await districts.create(addresses.owner, code, place, mode="sample")
+        database = Database(addresses.app)
+        try:
+            async with _own_bank(installation, code) as (bank, banks):
+                stage = Stage(database.district(code), banks, bank, ground.CONNECTION)
+                console.print(f"在 {place}（{code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}")
+                officer = await _sign_ins(stage, installation)
+                with progress(simulation.days, console) as advance:
+                    await Play(simulation, stage, place, officer).run(advance)
+                report = await closing_report(stage)
+        finally:
+            await database.aclose()
+    show(report, console)
+    _say_how_to_look(installation, code, console)
+    return report.holds
+
+
+@asynccontextmanager
+async def _own_bank(installation: Installation, code: str) -> AsyncIterator[tuple[MockBankControl, Banks]]:
+    """A bank with nothing but this district's connection, and no notices: it is asked instead."""
+    secrets = installation.secrets
+    data = installation.folder / "simulated" / f"{code}.sqlite"
+    async with mock_bank(data, secrets["control_key"]) as (_, bank):
+        await bank.reset()
+        await bank.register_client(ground.CONNECTION, secrets["api_key"], secrets["notice_secret"])
+        connection = MockBank(bank.url, secrets["api_key"], secrets["notice_secret"])
+        banks = Banks({ground.CONNECTION: (code, connection)})
+        try:
+            yield bank, banks
+        finally:
+            await banks.aclose()
+
+
+async def _sign_ins(stage: Stage, installation: Installation) -> SupervisionStaff:
+    """People who can look at the district in the web service; the officer among them."""
+    passwords = installation.secrets
+    await stage.staff("settlement", STAFF["settlement"], passwords["settlement_password"], "结算专员")
+    return stage.officer(await stage.staff("supervision", STAFF["supervision"], passwords["supervision_password"], "监管专员"))
+
+
+def _say_how_to_look(installation: Installation, code: str, console: Console) -> None:
+    console.print("在网页中查看：运行 make run，然后打开")
+    for role in ("supervision", "settlement"):
+        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {installation.secrets[f'{role}_password']}")

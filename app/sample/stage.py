@@ -11,7 +11,6 @@ from stdnum.cn import uscc
 from app import clock, worker
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
-from app.banking.models import BankAccount
 from app.contracts import service as contracts
 from app.contracts.models import Contract, Lesson
 from app.db import District
@@ -26,7 +25,7 @@ from app.registry import service as registry
 from app.registry.models import ClassSession, Institution
 from app.registry.rules import ClassDraft, InstitutionDraft
 from app.registry.service import Course
-from app.security import InstitutionStaff, Parent, SettlementStaff, StaffRole, SupervisionStaff, create_staff
+from app.security import InstitutionStaff, Parent, StaffRole, SupervisionStaff, create_staff
 from app.settlement import jobs as settlement
 from app.settlement.models import Payout
 from app.supervision import service as supervision
@@ -78,10 +77,10 @@ class Stage:
 
     async def institution(self, serial: int, name: str, kind: str, address: str, lines: Lines) -> Institution:
         """An institution with its two accounts at the bank and its alarm lines."""
-        supervised_no, settlement_no = f"6228{serial:015d}", f"6229{serial:015d}"
-        for number in (supervised_no, settlement_no):
+        numbers = supervised_no(serial), settlement_no(serial)
+        for number in numbers:
             await self.bank.open_account(number, name, client=self.connection)
-        draft = InstitutionDraft(self._credit_code(serial), name, kind, address, self.connection, supervised_no, settlement_no)
+        draft = InstitutionDraft(self._credit_code(serial), name, kind, address, self.connection, *numbers)
         async with self.district.transaction() as session:
             entered = await registry.create_institution(session, draft)
             await supervision.set_thresholds(session, "system", entered.id, lines)
@@ -189,20 +188,20 @@ class Stage:
         async with self.district.reading() as session:
             return list(await session.scalars(select(ClassSession).where(*over).order_by(ClassSession.ends_at, ClassSession.id)))
 
-    async def supervised_no(self, institution_id: UUID) -> str:
-        """The number of an institution's supervised account."""
-        async with self.district.reading() as session:
-            account = select(BankAccount.account_no).where(BankAccount.book_id == institution_id, BankAccount.role == "supervised")
-            return (await session.scalars(account)).one()
-
     def officer(self, staff_id: UUID) -> SupervisionStaff:
         """An officer of this district."""
         return SupervisionStaff(self.district.code, uuid7(), staff_id)
 
-    def clerk(self, staff_id: UUID) -> SettlementStaff:
-        """A settlement clerk of this district."""
-        return SettlementStaff(self.district.code, uuid7(), staff_id)
-
     def _credit_code(self, serial: int) -> str:
         body = f"52{self.district.code}MA{serial:07d}"
         return body + str(uscc.calc_check_digit(body))
+
+
+def supervised_no(serial: int) -> str:
+    """The number of the supervised account of the institution with this serial number."""
+    return f"6228{serial:015d}"
+
+
+def settlement_no(serial: int) -> str:
+    """The number of its settlement account."""
+    return f"6229{serial:015d}"

@@ -208,7 +208,7 @@ BEGIN
         WHERE u.transfer_id IN (SELECT transfer_id FROM ledger_unsealed ORDER BY transfer_id LIMIT p_limit) RETURNING u.transfer_id
     )
     INSERT INTO ledger_log (seq, transfer_id, leaf_hash)
-    SELECT coalesce((SELECT max(seq) FROM ledger_log), 0) + row_number() OVER (ORDER BY t.recorded_at, t.debit_version, t.id),
+    SELECT coalesce((SELECT max(seq) FROM ledger_log), 0) + row_number() OVER (ORDER BY t.recorded_at, t.id),
         t.id, ledger_leaf(t, substr(current_schema(), 2))
     FROM due JOIN transfer t ON t.id = due.transfer_id;
     GET DIAGNOSTICS v_sealed = ROW_COUNT;

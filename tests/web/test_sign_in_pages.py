@@ -23,6 +23,14 @@ async def test_a_parent_types_the_phone_then_the_code(app: FastAPI, client: http
     assert re.match(r"escrow_parent=510112\.[\w-]{43}; HttpOnly; Max-Age=2592000; Path=/; SameSite=lax", cookie)
 
 
+async def test_who_asks_again_too_soon_can_still_type_the_code_that_came(client: httpx.AsyncClient) -> None:
+    await client.post("/parent/sign-in", data={"phone": PHONE})
+    again = await client.post("/parent/sign-in", data={"phone": PHONE})
+    assert again.status_code == 429
+    assert "验证码发送过于频繁" in again.text
+    assert 'name="code"' in again.text
+
+
 @pytest.mark.parametrize(
     ("path", "form", "status", "words"),
     [

@@ -1,0 +1,65 @@
+"""我要退费: ask for the untaught lessons of a contract back, and follow the money."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request, Response
+
+from app.contracts import queries as contracts
+from app.contracts.models import UNTAUGHT
+from app.db import District
+from app.errors import DomainError
+from app.portals.edge import Home, ParentCaller, Read, snapshot
+from app.portals.fields import PageByTime, PathId, PathNo, listed
+from app.portals.pages import render, see_other
+from app.refunds import queries as refund_views
+from app.refunds import service as refunds
+from app.security import Parent
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/refunds")
+async def own_refunds(request: Request, caller: ParentCaller, session: Read, paging: PageByTime) -> Response:
+    """What may be asked back, and what was."""
+    rows = await refund_views.refunds_of_guardian(session, caller.guardian_id, paging.after, paging.more)
+    page = listed(rows, [(row.approved_at, row.id) for row in rows], paging)
+    held = [] if paging.after else await contracts.contracts_of_guardian(session, caller.guardian_id)
+    refundable = [contract for contract in held if any(lesson.status in UNTAUGHT for lesson in contract.lessons)]
+    return render(request, "parent/refunds.html", page=page, refundable=refundable, untaught=UNTAUGHT, is_first=paging.after is None)
+
+
+@router.get("/refunds/{refund_no}")
+async def own_refund(request: Request, refund_no: PathNo, caller: ParentCaller, session: Read) -> Response:
+    """One refund: its lessons, its rule, and how far the money is."""
+    refund = await refund_views.refund_of_guardian(session, caller.guardian_id, refund_no)
+    return render(request, "parent/refund.html", refund=refund)
+
+
+@router.get("/contracts/{contract_id}/refund")
+async def claim(request: Request, contract_id: PathId, caller: ParentCaller, home: Home) -> Response:
+    """What asking now would give back, and why."""
+    return await _claim_page(request, caller, home, contract_id)
+
+
+@router.post("/contracts/{contract_id}/refund")
+async def ask(
+    request: Request, contract_id: PathId, caller: ParentCaller, home: Home, reason: Annotated[str, Form(max_length=2000)] = ""
+) -> Response:
+    """Ask for it. A form sent twice finds nothing left the second time."""
+    try:
+        async with home.transaction() as session:
+            refund = await refunds.request(session, caller, contract_id, reason)
+    except DomainError as error:
+        return await _claim_page(request, caller, home, contract_id, error, reason)
+    return see_other(f"/parent/refunds/{refund.refund_no}", "退费已受理，正在由银行原路退回")
+
+
+async def _claim_page(
+    request: Request, caller: Parent, home: District, contract_id: UUID, error: DomainError | None = None, reason: str = ""
+) -> Response:
+    async with snapshot(home) as session:
+        offer = await refund_views.offer(session, caller.guardian_id, contract_id)
+        earlier = await refund_views.refunds_of_contract(session, contract_id)
+    status = error.status if error else 200
+    return render(request, "parent/claim.html", status, offer=offer, earlier=earlier, error=error, reason=reason)
