@@ -1,12 +1,14 @@
 """The web process: `python -m app.main`."""
 
 import asyncio
-import contextlib
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -50,6 +52,7 @@ ROUTERS = (
     supervision_pages.router,
 )
 _GRACE_SECONDS = 10
+_log = structlog.get_logger()
 
 
 class Problem(BaseModel):
@@ -98,7 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     configured: Settings = app.state.settings
     database = Database(configured.database_url, configured.pool_size)
     try:
-        await districts.refuse_unsafe_start(database, configured)
+        await _refuse_unsafe_start(database, configured)
         banks = await Banks.of(database, configured)
         _attach(app, database, banks)
         try:
@@ -108,6 +111,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await banks.aclose()
     finally:
         await database.aclose()
+
+
+async def _refuse_unsafe_start(database: Database, configured: Settings) -> None:
+    try:
+        await districts.refuse_unsafe_start(database, configured)
+    except districts.UnsafeStart as refusal:
+        _log.error("start_refused", reasons=refusal.reasons)
+        raise
 
 
 def _operation_id(route: APIRoute) -> str:
@@ -140,11 +151,13 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    # uvicorn raises a signal again after its orderly end; an orderly end is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     server = _Server(config)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+    server.run()
     if not server.started:
-        raise SystemExit(3)
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,6 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any]) -> str:
-    # A body's own keys may be anything; only the names that we declared come before the first index.
     return ".".join(str(part) for part in error["loc"][:4])[:100]
 
 

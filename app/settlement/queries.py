@@ -109,6 +109,12 @@ async def payout(session: AsyncSession, payout_id: UUID, institution_id: UUID | 
     return views[0]
 
 
+async def payout_by_no(session: AsyncSession, payout_no: str) -> PayoutView | None:
+    """A payout of the district by its number, None where it is none's."""
+    views = await _views(session, [Payout.payout_no == payout_no], None, 1)
+    return views[0] if views else None
+
+
 async def next_run_no(session: AsyncSession, business_on: date) -> int:
     """The number that no run of this business date has had."""
     last: int | None = await session.scalar(select(func.max(SettlementRun.run_no)).where(SettlementRun.business_on == business_on))

@@ -9,12 +9,14 @@ from uuid import UUID
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.banking.models import Instruction
 from app.contracts.models import Contract, Lesson
 from app.db import fixed
 from app.errors import NotFound
 from app.lessons.models import Dispute
 from app.registry.models import ClassSession, Institution, TrainingClass
-from app.supervision.models import Alert, AlertEvent
+from app.security import Staff
+from app.supervision.models import Alert, AlertEvent, Clearance
 from app.supervision.rules import Lines, coverage_bps
 from app.supervision.service import lines_of
 
@@ -107,6 +109,17 @@ class HeldPayout:
     rule: str
     drafted_at: datetime
     held_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClearanceView:
+    """A decision about one payout: by rule, or by an officer with a reason."""
+
+    decision: str
+    rule: str | None
+    reason: str | None
+    officer: str | None
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +299,18 @@ async def held_payouts(session: AsyncSession, after: UUID | None = None, limit: 
     """Payouts that wait for an officer, oldest first; `after` is the id of the last one seen."""
     rows = await session.execute(_HELD, {"after": after, "limit": min(limit, PAGE)})
     return [HeldPayout(**row._mapping) for row in rows]
+
+
+async def clearances(session: AsyncSession, payout_no: str) -> list[ClearanceView]:
+    """What was decided about a payout, in the order of the decisions."""
+    rows = await session.execute(
+        select(Clearance, Staff.display_name)
+        .join(Instruction, Instruction.id == Clearance.instruction_id)
+        .outerjoin(Staff, Staff.id == Clearance.decided_by)
+        .where(Instruction.reference == payout_no)
+        .order_by(Clearance.decided_at, Clearance.id)
+    )
+    return [ClearanceView(each.decision, each.rule, each.reason, officer, each.decided_at) for each, officer in rows.tuples()]
 
 
 async def open_disputes(session: AsyncSession, after: tuple[datetime, UUID] | None = None, limit: int = PAGE) -> list[OpenDispute]:
