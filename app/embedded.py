@@ -69,6 +69,6 @@ def _forget_the_dead(data_dir: Path) -> None:
 def _still_runs(pid: int, written: Path) -> bool:
     """Whether the process of this number is the one that wrote it down: it was there before the file was."""
     try:
-        return psutil.Process(pid).create_time() <= written.stat().st_mtime + _CLOCK_SLACK_SECONDS
+        return bool(psutil.Process(pid).create_time() <= written.stat().st_mtime + _CLOCK_SLACK_SECONDS)
     except psutil.NoSuchProcess:
         return False

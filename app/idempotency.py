@@ -3,17 +3,20 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import Index, SmallInteger, delete, func, select
+from sqlalchemy import Index, SmallInteger, delete, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.db import Base, district_of
-from app.errors import BadInput, Conflict, Refused
+from app.errors import BadInput, Conflict, DomainError, Refused
+
+_TRY_LOCKS = text("SELECT number, pg_try_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
 
 class IdempotencyKey(Base):
@@ -65,31 +68,58 @@ async def claim(session: AsyncSession, this: Attempt) -> Answer | None:
     Raises Conflict `idempotency.running` while another transaction holds the key, Refused `idempotency.other_request`
     where the key stands for another route or body.
     """
-    if not await session.scalar(select(func.pg_try_advisory_xact_lock(_lock_number(session, this)))):
-        raise Conflict("idempotency.running", "相同的请求正在处理，请稍后再查")
-    # A statement of its own: its snapshot begins after the lock was taken, so it sees what the last holder committed.
-    known = await session.get(IdempotencyKey, (this.principal, this.key))
-    if known is None:
-        return None
-    if (known.route, known.body_sha256) != (this.route, this.body_sha256):
-        raise Refused("idempotency.other_request", "该 Idempotency-Key 已用于另一个请求")
-    return Answer(known.status, known.body)
+    [found] = await claim_all(session, [this])
+    if isinstance(found, DomainError):
+        raise found
+    return found
+
+
+async def claim_all(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Answer | DomainError | None]:
+    """The same for several at once, each for itself: its refusal stands in its place. Of one key twice, the second is running."""
+    numbers = [_lock_number(session, this) for this in attempts]
+    rows = await session.execute(_TRY_LOCKS, {"numbers": list(dict.fromkeys(numbers))})
+    free = {number for number, got in rows if got}
+    # A statement of its own: its snapshot begins after the locks were taken, so it sees what the last holders committed.
+    keys = tuple_(IdempotencyKey.principal, IdempotencyKey.key)
+    found = await session.execute(
+        select(*IdempotencyKey.__table__.columns).where(keys.in_({(this.principal, this.key) for this in attempts}))
+    )
+    known = {(row.principal, row.key): row for row in found}
+    claimed: list[Answer | DomainError | None] = []
+    for number, this in zip(numbers, attempts, strict=True):
+        stored = known.get((this.principal, this.key))
+        if number not in free:
+            claimed.append(Conflict("idempotency.running", "相同的请求正在处理，请稍后再查"))
+        elif stored is None:
+            free.discard(number)
+            claimed.append(None)
+        elif (stored.route, stored.body_sha256) != (this.route, this.body_sha256):
+            claimed.append(Refused("idempotency.other_request", "该 Idempotency-Key 已用于另一个请求"))
+        else:
+            claimed.append(Answer(stored.status, stored.body))
+    return claimed
 
 
 async def keep(session: AsyncSession, this: Attempt, answer: Answer) -> None:
     """Store the answer beside the work, in the same transaction."""
-    session.add(
-        IdempotencyKey(
-            principal=this.principal,
-            key=this.key,
-            route=this.route,
-            body_sha256=this.body_sha256,
-            status=answer.status,
-            body=answer.body,
-            created_at=clock.now(),
-        )
-    )
-    await session.flush()
+    await keep_all(session, [(this, answer)])
+
+
+async def keep_all(session: AsyncSession, answered: Sequence[tuple[Attempt, Answer]]) -> None:
+    """The same for several at once."""
+    rows = [
+        {
+            "principal": this.principal,
+            "key": this.key,
+            "route": this.route,
+            "body_sha256": this.body_sha256,
+            "status": answer.status,
+            "body": answer.body,
+            "created_at": clock.now(),
+        }
+        for this, answer in answered
+    ]
+    await session.execute(insert(IdempotencyKey), rows)
 
 
 async def forget(session: AsyncSession, before: datetime) -> None:

@@ -19,7 +19,8 @@ _POST = text("""
     SELECT item, transfer_id, repeated FROM ledger_post(
         CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:refs AS text[]), CAST(:books AS uuid[]), CAST(:debits AS text[]),
         CAST(:credits AS text[]), CAST(:amounts AS bigint[]), CAST(:occurred AS timestamptz[]), CAST(:valued AS date[]),
-        CAST(:business AS date[]), CAST(:reverses AS uuid[]), CAST(:evidence AS bytea[]), :batch, :posted_by, :clock)
+        CAST(:business AS date[]), CAST(:reverses AS uuid[]), CAST(:evidence AS bytea[]),
+        CAST(:posted_by AS text[]), :batch, :clock)
 """)
 
 
@@ -28,7 +29,8 @@ class Posting:
     """One transfer to be posted. `debit` and `credit` are codes of ledger accounts, which open on first use.
 
     `reference` is the row that caused it; `occurred_at` (UTC) is the bank's time for facts, by default now;
-    `value_on` the bank's value date, by default the business date of `occurred_at`.
+    `value_on` the bank's value date, by default the business date of `occurred_at`; `posted_by` whoever caused this one,
+    where a list stands for several.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Posting:
     value_on: date | None = None
     reverses: UUID | None = None
     evidence_sha256: bytes | None = None
+    posted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ async def post(session: AsyncSession, postings: Sequence[Posting], *, posted_by:
                 "business": [clock.today()] * len(postings),
                 "reverses": [posting.reverses for posting in postings],
                 "evidence": [posting.evidence_sha256 for posting in postings],
+                "posted_by": [posting.posted_by or posted_by for posting in postings],
                 "batch": batch,
-                "posted_by": posted_by,
                 "clock": clock.simulated(),
             },
         )

@@ -1,7 +1,9 @@
 """Decisions about one lesson, as pure functions of its state."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from app.errors import BadInput, Conflict
 from app.policy.packs import Pack
@@ -16,6 +18,14 @@ _OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disput
 def confirmation_outcome(status: str) -> str:
     """What a guardian's confirmation does to a lesson in this state; only "confirmed" changes it."""
     return _OUTCOMES.get(status, "not_delivered")
+
+
+def how_many(lesson_ids: Sequence[UUID]) -> list[UUID]:
+    """The lessons to confirm, each once. Raises BadInput "lessons.how_many" for none or more than 100."""
+    wanted = list(dict.fromkeys(lesson_ids))
+    if not 1 <= len(wanted) <= MOST_AT_ONCE:
+        raise BadInput("lessons.how_many", f"一次可确认 1 至 {MOST_AT_ONCE} 个课时", field="lesson_ids")
+    return wanted
 
 
 def final_at(pack: Pack, released_at: datetime) -> datetime:

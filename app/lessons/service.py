@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import lifecycle
 from app.contracts.models import Contract, Lesson
 from app.db import district_of, fixed
-from app.errors import BadInput, Conflict, NotFound, Refused
+from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.ledger import codes
 from app.ledger import service as ledger
@@ -26,6 +26,13 @@ from app.security import InstitutionStaff, Parent, SupervisionStaff
 
 Ruling = Literal["release", "return"]
 
+_GUARDED = text("""
+    SELECT asked.guardian_id, asked.lesson_id
+    FROM unnest(CAST(:guardians AS uuid[]), CAST(:lessons AS uuid[])) AS asked (guardian_id, lesson_id)
+    JOIN lesson ON lesson.id = asked.lesson_id
+    JOIN guardianship ON guardianship.student_id = lesson.student_id AND guardianship.guardian_id = asked.guardian_id
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -34,6 +41,24 @@ class Outcome:
     lesson_id: UUID
     outcome: str
     released_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A guardian's confirmation of some lessons, each named once."""
+
+    parent: Parent
+    lesson_ids: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a lesson's fee is released, and by whom: a guardian's confirmation or the ruling on a dispute."""
+
+    lesson: Lesson
+    actor: str
+    confirmed_by: UUID | None = None
+    dispute_id: UUID | None = None
 
 
 async def deliver(
@@ -77,15 +102,33 @@ async def confirm(session: AsyncSession, parent: Parent, lesson_ids: Sequence[UU
     The same lesson twice counts once; somebody else's lesson and an absent one are the same "not_found".
     Raises BadInput "lessons.how_many" for none or more than 100.
     """
-    wanted = list(dict.fromkeys(lesson_ids))
-    if not 1 <= len(wanted) <= rules.MOST_AT_ONCE:
-        raise BadInput("lessons.how_many", f"一次可确认 1 至 {rules.MOST_AT_ONCE} 个课时", field="lesson_ids")
-    lessons = await _lock(session, Lesson.id.in_(wanted), _guarded_by(parent))
-    outcomes = {lesson.id: rules.confirmation_outcome(lesson.status) for lesson in lessons}
-    confirmed = [lesson for lesson in lessons if outcomes[lesson.id] == "confirmed"]
-    await _release(session, confirmed, parent.actor, confirmed_by=parent.guardian_id)
-    released = {lesson.id: lesson.price_fen for lesson in confirmed}
-    return [Outcome(lesson_id, outcomes.get(lesson_id, "not_found"), released.get(lesson_id, 0)) for lesson_id in wanted]
+    [outcomes] = await confirm_all(session, [Consent(parent, rules.how_many(lesson_ids))])
+    return outcomes
+
+
+async def confirm_all(session: AsyncSession, consents: Sequence[Consent]) -> list[list[Outcome]]:
+    """The same for several guardians in one set of statements, in the order given: of two consents to one lesson the first counts."""
+    wanted = [(consent.parent.guardian_id, lesson_id) for consent in consents for lesson_id in consent.lesson_ids]
+    pairs = {"guardians": [pair[0] for pair in wanted], "lessons": [pair[1] for pair in wanted]}
+    guarded = {(row.guardian_id, row.lesson_id) for row in await session.execute(_GUARDED, pairs)}
+    lessons = {lesson.id: lesson for lesson in await _lock(session, Lesson.id.in_({lesson_id for _, lesson_id in guarded}))}
+    states = {lesson_id: lesson.status for lesson_id, lesson in lessons.items()}
+    releases: list[tuple[Lesson, Parent]] = []
+    answers = []
+    for consent in consents:
+        answer = []
+        for lesson_id in consent.lesson_ids:
+            if (consent.parent.guardian_id, lesson_id) not in guarded:
+                answer.append(Outcome(lesson_id, "not_found", 0))
+                continue
+            outcome, lesson = rules.confirmation_outcome(states[lesson_id]), lessons[lesson_id]
+            if outcome == "confirmed":
+                states[lesson_id] = "confirmed"
+                releases.append((lesson, consent.parent))
+            answer.append(Outcome(lesson_id, outcome, lesson.price_fen if outcome == "confirmed" else 0))
+        answers.append(answer)
+    await _release(session, [Cause(lesson, parent.actor, confirmed_by=parent.guardian_id) for lesson, parent in releases])
+    return answers
 
 
 async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason: str) -> Dispute:
@@ -135,7 +178,7 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
     if ruled is None:
         raise Conflict("lessons.not_disputed", "该课时没有待处理的异议")
     if ruling == "release":
-        await _release(session, [lesson], officer.actor, dispute_id=ruled.id)
+        await _release(session, [Cause(lesson, officer.actor, dispute_id=ruled.id)])
     return ruled
 
 
@@ -154,19 +197,16 @@ def _one(lessons: Sequence[Lesson]) -> Lesson:
     return lessons[0]
 
 
-async def _release(
-    session: AsyncSession, lessons: Sequence[Lesson], posted_by: str, confirmed_by: UUID | None = None, dispute_id: UUID | None = None
-) -> None:
-    """Move the locked lessons' fees from escrow to payable, each with its cause row."""
-    if not lessons:
+async def _release(session: AsyncSession, causes: Sequence[Cause]) -> None:
+    """Move locked lessons' fees from escrow to payable, each with its cause row."""
+    if not causes:
         return
     now = clock.now()
     final_at = rules.final_at(pack_for(district_of(session), clock.business_date(now)), now)
-    cause = {"confirmed_by": confirmed_by, "dispute_id": dispute_id, "released_at": now, "final_at": final_at}
     rows, postings = [], []
-    for lesson in lessons:
+    for cause in causes:
+        lesson, release_id = cause.lesson, uuid7()
         assert lesson.payment_id is not None
-        release_id = uuid7()
         rows.append(
             {
                 "id": release_id,
@@ -174,7 +214,10 @@ async def _release(
                 "institution_id": lesson.institution_id,
                 "payment_id": lesson.payment_id,
                 "amount_fen": lesson.price_fen,
-                **cause,
+                "confirmed_by": cause.confirmed_by,
+                "dispute_id": cause.dispute_id,
+                "released_at": now,
+                "final_at": final_at,
             }
         )
         postings.append(
@@ -185,12 +228,14 @@ async def _release(
                 debit=codes.escrow(lesson.payment_id),
                 credit=codes.PAYABLE,
                 amount_fen=lesson.price_fen,
+                posted_by=cause.actor,
             )
         )
-    await session.execute(update(Lesson).where(Lesson.id.in_([lesson.id for lesson in lessons])).values(status="confirmed", changed_at=now))
+    released = [cause.lesson.id for cause in causes]
+    await session.execute(update(Lesson).where(Lesson.id.in_(released)).values(status="confirmed", changed_at=now))
     await session.execute(insert(Release), rows)
-    await lifecycle.close_if_done(session, {lesson.contract_id for lesson in lessons})
-    await ledger.post(session, postings, posted_by=posted_by)
+    await lifecycle.close_if_done(session, {cause.lesson.contract_id for cause in causes})
+    await ledger.post(session, postings, posted_by=causes[0].actor)
 
 
 async def _reverse(session: AsyncSession, release: Release, contract_id: UUID, posted_by: str) -> None:

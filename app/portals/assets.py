@@ -19,6 +19,7 @@ _FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "tabler.css": ("text/css", lambda: files("sqladmin").joinpath("statics/css/tabler.min.css").read_bytes()),
     "htmx.js": ("text/javascript", lambda: files("js_lib_htmx").joinpath("static/htmx/htmx.min.js").read_bytes()),
     "app.css": ("text/css", lambda: (_OWN / "app.css").read_bytes()),
+    "family.css": ("text/css", lambda: (_OWN / "family.css").read_bytes()),
     "staff.css": ("text/css", lambda: (_OWN / "staff.css").read_bytes()),
     "app.js": ("text/javascript", lambda: (_OWN / "app.js").read_bytes()),
     "live.js": ("text/javascript", lambda: (_OWN / "live.js").read_bytes()),

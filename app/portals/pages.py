@@ -153,6 +153,14 @@ def _amount(fen: int) -> Markup:
     return Markup('<span class="amount">{}</span>').format(money.yuan(fen))
 
 
+def _plain_yuan(fen: int) -> str:
+    return f"{fen // 100}.{fen % 100:02d}"
+
+
+def _percent(bps: int) -> str:
+    return f"{'−' if bps < 0 else ''}{abs(bps) // 100}.{abs(bps) % 100:02d}%"
+
+
 def _build() -> jinja2.Environment:
     own: jinja2.BaseLoader = jinja2.FileSystemLoader(_FOLDER / "templates")
     by_end = jinja2.PrefixLoader({end: jinja2.FileSystemLoader(_FOLDER / end / "templates") for end in (*ENDS, "public")})
@@ -165,6 +173,8 @@ def _build() -> jinja2.Environment:
     )
     built.filters.update(
         yuan=money.yuan,
+        plain_yuan=_plain_yuan,
+        percent=_percent,
         amount=_amount,
         time=_time,
         clock=_clock_time,

@@ -36,6 +36,12 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "returned": ("已退汇", "red"),
         "rejected": ("未执行", "red"),
     },
+    "receipt": {
+        "late": ("逾期到账", "yellow"),
+        "second": ("重复付款", "yellow"),
+        "wrong_amount": ("金额不符", "yellow"),
+        "unknown_payer": ("无法识别", "yellow"),
+    },
     "grade": {
         "A": ("法规原文或政府网站", "green"),
         "B": ("主流或政府媒体", "green"),
@@ -99,6 +105,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "officer": ("监管部门驳回", "red"),
         "not_executed": ("银行未执行", "red"),
         "rejected": ("银行拒绝", "red"),
+        "declined": ("银行拒绝", "red"),
         "account_closed": ("收款账户已销户", "red"),
         "insufficient_funds": ("账户余额不足", "red"),
     },

@@ -71,26 +71,18 @@ async def embedded(installation: Installation, server: EmbeddedPostgres) -> Addr
 
 
 async def bring_up_to_date(addresses: Addresses) -> list[str]:
-    """Migrate what is above districts and every district; their codes."""
+    """Migrate what is above districts and every sample district; the codes of all districts."""
     await districts.migrate_public(addresses.owner)
-    codes = await codes_of(addresses)
-    for code in codes:
-        await districts.migrate(addresses.owner, code)
-    return codes
-
-
-async def codes_of(addresses: Addresses) -> list[str]:
-    """The districts of a database."""
-    database = Database(addresses.owner)
-    try:
-        return [entry.code for entry in await districts.entries(database)]
-    finally:
-        await database.aclose()
+    entries = await _entries(addresses)
+    for entry in entries:
+        if entry.mode == "sample":
+            await districts.migrate(addresses.owner, entry.code)
+    return [entry.code for entry in entries]
 
 
 async def neighbour(addresses: Addresses, code: str | None) -> tuple[str, str]:
     """Code and name for a district to simulate: the given one, or the first that is not there yet. Raises Conflict `districts.known`."""
-    known = await codes_of(addresses)
+    known = [entry.code for entry in await _entries(addresses)]
     if code is None:
         code = next((each for each in _NEIGHBOURS if each not in known), None)
     if code is None or code in known:
@@ -108,5 +100,13 @@ async def discard(addresses: Addresses, code: str) -> None:
             await session.execute(text(f"DROP SCHEMA {schema_of(code)} CASCADE"))
             await session.execute(delete(districts.BankConnection).where(districts.BankConnection.district == code))
             await session.execute(delete(DistrictEntry).where(DistrictEntry.code == code))
+    finally:
+        await database.aclose()
+
+
+async def _entries(addresses: Addresses) -> list[DistrictEntry]:
+    database = Database(addresses.owner)
+    try:
+        return await districts.entries(database)
     finally:
         await database.aclose()

@@ -98,7 +98,8 @@ def _classes(chance: random.Random, trade: Trade, first_on: date, days: int) -> 
 
 
 def _sessions(begins_on: date, weekdays: Sequence[int], starts: time, count: int) -> tuple[tuple[datetime, datetime], ...]:
-    meetings, day = [], begins_on
+    meetings: list[tuple[datetime, datetime]] = []
+    day = begins_on
     while len(meetings) < count:
         if day.weekday() in weekdays:
             starts_at = datetime.combine(day, starts, SHANGHAI)

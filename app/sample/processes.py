@@ -30,19 +30,17 @@ class Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A started process; what it prints goes to its log, save errors, which people should see."""
+    """A started process and its log."""
 
     name: str
     process: Process
-    log: Path | None = None
+    log: Path
 
     async def ended(self) -> str:
         """Wait until it ends by itself; a sentence about how, with the last lines of its log."""
-        sentence = f"{self.name}进程意外结束（状态 {await self.process.wait()}）"
-        if self.log is None:
-            return sentence
+        status = await self.process.wait()
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        return "\n".join([f"{sentence}，日志在 {self.log}：", *lines])
+        return "\n".join([f"{self.name}进程意外结束（状态 {status}），日志在 {self.log}：", *lines])
 
     async def answers(self, url: str) -> None:
         """Wait until an address answers with success. Raises Ended, TimeoutError."""
@@ -57,11 +55,11 @@ class Child:
 
 
 @asynccontextmanager
-async def child(name: str, module: str, arguments: Sequence[str], environment: dict[str, str], log: Path) -> AsyncIterator[Child]:
+async def child(name: str, module: str, environment: dict[str, str], log: Path) -> AsyncIterator[Child]:
     """Run `python -m module` for the length of the block, and end it in an orderly way after it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as output:
-        process = await _spawn(module, arguments, environment, output.fileno())
+        process = await _spawn(module, [], environment, output.fileno())
     try:
         yield Child(name, process, log)
     finally:
@@ -75,7 +73,10 @@ async def mock_bank(
     """Run a mock bank on a data file for the length of the block; it answers when this yields."""
     data.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["--host", host, "--port", str(port), "--data", str(data), "--public-url", public_url]
-    process = await _spawn("bank_adapters.mock_bank", arguments, {"MOCK_BANK_CONTROL_KEY": control_key}, PIPE)
+    log = data.with_suffix(".log")
+    with log.open("w", encoding="utf-8") as errors:
+        environment = {"MOCK_BANK_CONTROL_KEY": control_key}
+        process = await _spawn("bank_adapters.mock_bank", arguments, environment, PIPE, errors.fileno())
     control = None
     try:
         assert process.stdout is not None
@@ -83,7 +84,7 @@ async def mock_bank(
         if not url:
             raise Ended(f"模拟银行进程未能启动（状态 {await process.wait()}）")
         control = MockBankControl(url, control_key)
-        yield Child("模拟银行", process), control
+        yield Child("模拟银行", process, log), control
     finally:
         if control is not None:
             await control.aclose()
@@ -101,7 +102,7 @@ def free_port(host: str, wanted: int) -> int:
     raise Ended(f"{host} 上没有可用的端口")
 
 
-async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, str], output: int) -> Process:
+async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, str], output: int, errors: int | None = None) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -111,6 +112,7 @@ async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, s
         env=os.environ | environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=output,
+        stderr=errors,
         start_new_session=True,
         preexec_fn=_end_with_parent,
     )

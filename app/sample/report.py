@@ -97,10 +97,12 @@ def show(report: Report, console: Console) -> None:
         table.add_row(name, f"{amount.items:,}" if amount.items else "", yuan(amount.fen))
     console.print(table)
     counts = report.counts
-    console.print(
-        f"已缴费合同 {counts['contracts']}，已确认课时 {counts['confirmed']}，异议 {counts['disputes']}（未裁决 {counts['open_disputes']}），"
-        f"预警 {counts['alerts']}（未处置 {counts['open_alerts']}），对账 {counts['account_days']} 户日，未平差错 {counts['breaks']}"
-    )
+    told = [
+        f"已缴费合同 {counts['contracts']}，已确认课时 {counts['confirmed']}",
+        f"异议 {counts['disputes']}（未裁决 {counts['open_disputes']}），预警 {counts['alerts']}（未处置 {counts['open_alerts']}）",
+        f"对账 {counts['account_days']} 户日，未平差错 {counts['breaks']}",
+    ]
+    console.print("\n".join(told), soft_wrap=True)
     for finding in report.findings:
         console.print(f"[red]{finding.name}[/red] {finding.sentence} {finding.book_id or ''} {finding.row} {finding.detail}")
     for sentence in report.disagreements:

@@ -180,4 +180,5 @@ async def _sign_ins(stage: Stage, installation: Installation) -> SupervisionStaf
 def _say_how_to_look(installation: Installation, code: str, console: Console) -> None:
     console.print("在网页中查看：运行 make run，然后打开")
     for role in ("supervision", "settlement"):
-        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {installation.secrets[f'{role}_password']}")
+        password = installation.secrets[f"{role}_password"]
+        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {password}", soft_wrap=True)

@@ -38,7 +38,7 @@ $$;
 CREATE FUNCTION ledger_post(
     p_ids uuid[], p_kinds text[], p_references text[], p_books uuid[], p_debits text[], p_credits text[], p_amounts bigint[],
     p_occurred timestamptz[], p_values date[], p_business date[], p_reverses uuid[], p_evidence bytea[],
-    p_batch uuid, p_posted_by text, p_clock timestamptz
+    p_posted_by text[], p_batch uuid, p_clock timestamptz
 ) RETURNS TABLE (item int, transfer_id uuid, repeated boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
@@ -154,7 +154,7 @@ BEGIN
             debit_version, credit_version, occurred_at, value_on, business_on, recorded_at, reverses, batch, posted_by, evidence_sha256)
         SELECT p_ids[f.i], 1, p_books[f.i], p_kinds[f.i], p_references[f.i], f.debit, f.credit, p_amounts[f.i],
             f.debit_balance, f.credit_balance, f.debit_version, f.credit_version,
-            p_occurred[f.i], p_values[f.i], p_business[f.i], v_recorded, p_reverses[f.i], p_batch, p_posted_by, p_evidence[f.i]
+            p_occurred[f.i], p_values[f.i], p_business[f.i], v_recorded, p_reverses[f.i], p_batch, p_posted_by[f.i], p_evidence[f.i]
         FROM unnest(v_fresh, v_debits, v_debit_balances, v_debit_versions, v_credits, v_credit_balances, v_credit_versions)
             AS f(i, debit, debit_balance, debit_version, credit, credit_balance, credit_version)
         RETURNING id

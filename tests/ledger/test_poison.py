@@ -176,7 +176,7 @@ async def test_the_clock_of_a_live_district_cannot_be_set(book: UUID, district: 
     await run(owner, "UPDATE public.district SET mode = 'live'")
     call = """SELECT ledger_post(ARRAY[gen_random_uuid()], ARRAY['received'], ARRAY['x'], ARRAY[CAST(:book AS uuid)], ARRAY[:cash],
         ARRAY['suspense'], ARRAY[1::bigint], ARRAY[now()], ARRAY[current_date], ARRAY[current_date], ARRAY[NULL::uuid],
-        ARRAY[NULL::bytea], NULL, 'test', now() - interval '1 year')"""
+        ARRAY[NULL::bytea], ARRAY['test'], NULL, now() - interval '1 year')"""
     with pytest.raises(DBAPIError, match="clock"):
         await run(district, call, book=book, cash=CASH)
 

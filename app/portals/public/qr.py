@@ -1,33 +1,48 @@
 """QR codes as images: the district's one code (全区一码), and the code of a payment."""
 
-from typing import Annotated, Literal
+from typing import Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 
 from app.payments import codes, qr
 from app.portals.edge import Named
 
 router = APIRouter(prefix="/qr", tags=["public"])
 
-Format = Annotated[Literal["png", "svg"], Path(description="png or svg")]
-_IMAGES = {"png": (qr.png, "image/png"), "svg": (qr.svg, "image/svg+xml")}
-_CONTENT: dict[int | str, dict[str, object]] = {200: {"content": {media_type: {} for _, media_type in _IMAGES.values()}}}
+PNG, SVG = "image/png", "image/svg+xml"
+_FOR_A_DAY = "public, max-age=86400"
 _A_CODES_LIFE = "private, max-age=900"
 
 
-@router.get("/district.{image}", summary="The district's QR code", response_class=Response, responses=_CONTENT)
-async def district_code(district: Named, image: Format) -> Response:
+def _image(media_type: str) -> dict[str, Any]:
+    """What the description says of a route that answers an image."""
+    return {"response_class": Response, "responses": {200: {"description": "The image", "content": {media_type: {}}}}}
+
+
+@router.get("/district.png", summary="The district's QR code as PNG", **_image(PNG))
+async def district_png(district: Named) -> Response:
     """It leads to the district's home page, to be printed and hung up."""
-    return _drawn(codes.district_url(district.code), image, "public, max-age=86400")
+    return Response(qr.png(codes.district_url(district.code)), media_type=PNG, headers={"Cache-Control": _FOR_A_DAY})
 
 
-@router.get("/payments/{code}.{image}", summary="A payment's QR code", response_class=Response, responses=_CONTENT)
-async def payment_code(code: str, image: Format) -> Response:
+@router.get("/district.svg", summary="The district's QR code as SVG", **_image(SVG))
+async def district_svg(district: Named) -> Response:
+    """The same code, for any size."""
+    return Response(qr.svg(codes.district_url(district.code)), media_type=SVG, headers={"Cache-Control": _FOR_A_DAY})
+
+
+@router.get("/payments/{code}.png", summary="A payment's QR code as PNG", **_image(PNG))
+async def payment_png(code: str) -> Response:
     """Draws codes that this service has signed, and no other text; whether one still opens its payment, its page says."""
+    return Response(qr.png(_address(code)), media_type=PNG, headers={"Cache-Control": _A_CODES_LIFE})
+
+
+@router.get("/payments/{code}.svg", summary="A payment's QR code as SVG", **_image(SVG))
+async def payment_svg(code: str) -> Response:
+    """The same code, for any size."""
+    return Response(qr.svg(_address(code)), media_type=SVG, headers={"Cache-Control": _A_CODES_LIFE})
+
+
+def _address(code: str) -> str:
     codes.read_code(code)
-    return _drawn(codes.url_of(code), image, _A_CODES_LIFE)
-
-
-def _drawn(text: str, image: Literal["png", "svg"], caching: str) -> Response:
-    draw, media_type = _IMAGES[image]
-    return Response(draw(text), media_type=media_type, headers={"Cache-Control": caching})
+    return codes.url_of(code)

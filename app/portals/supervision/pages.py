@@ -1,8 +1,8 @@
 """Pages of the supervision end; the decisions that their forms ask for stand in `decisions`."""
 
 from collections import defaultdict
+from datetime import timedelta
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,8 +17,9 @@ from app.payments import queries as payments
 from app.portals.edge import Home, Read, SupervisionCaller
 from app.portals.fields import Moment, PageById, PageByTime, Paging, PathId, listed
 from app.portals.pages import render
-from app.portals.staff import bar
-from app.portals.supervision import facts
+from app.portals.payouts import PayoutState
+from app.portals.staff import Segment, bar
+from app.portals.supervision import decisions, facts
 from app.portals.supervision.live import feed_of
 from app.portals.supervision.views import BookItem
 from app.registry import queries as registry
@@ -26,10 +27,13 @@ from app.settlement import queries as settlement
 from app.supervision import queries
 
 router = APIRouter(prefix="/supervision", include_in_schema=False)
+router.include_router(decisions.router)
 
 _FEW = 6
 _LIVE = 12
-_MOST_FINDINGS = 100
+_BOOKS = 20
+_FRESH = timedelta(seconds=5)
+"""How long a new row stands out on the dashboard."""
 
 
 @router.get("")
@@ -98,10 +102,16 @@ async def alert(request: Request, alert_id: PathId, caller: SupervisionCaller, s
 
 @router.get("/payouts")
 async def payouts(
-    request: Request, caller: SupervisionCaller, session: Read, show: Annotated[Literal["held", "all"], Query()] = "held", cursor: str = ""
+    request: Request,
+    caller: SupervisionCaller,
+    session: Read,
+    paging: PageByTime,
+    show: Annotated[PayoutState | Literal["all"], Query()] = "held",
 ) -> Response:
-    """Held payouts with the rule that held them, oldest first; or all of them, newest first."""
-    return await (_held_payouts if show == "held" else _all_payouts)(request, session, cursor)
+    """Payouts of all institutions; those that wait for an officer first."""
+    found = await settlement.payouts_of_district(session, None if show == "all" else show, after=paging.after, limit=paging.more)
+    page = listed(found, [(each.drafted_at, each.id) for each in found], paging)
+    return render(request, "supervision/payouts.html", page=page, show=show)
 
 
 @router.get("/payouts/{payout_id}")
@@ -116,3 +126,92 @@ async def payout(request: Request, payout_id: PathId, caller: SupervisionCaller,
         page=listed(lines, [line.release_id for line in lines], paging),
         clearances=await queries.clearances(session, found.payout_no),
     )
+
+
+@router.get("/disputes")
+async def disputes(
+    request: Request,
+    caller: SupervisionCaller,
+    session: Read,
+    paging: PageByTime,
+    show: Annotated[Literal["opened", "all"], Query()] = "opened",
+) -> Response:
+    """Disputed lessons, those that wait for a ruling first."""
+    found = await lessons.disputes(session, "opened" if show == "opened" else None, after=paging.after, limit=paging.more)
+    page = listed(found, [(each.opened_at, each.id) for each in found], paging)
+    return render(request, "supervision/disputes.html", page=page, show=show)
+
+
+@router.get("/disputes/{lesson_id}")
+async def dispute(request: Request, lesson_id: PathId, caller: SupervisionCaller, session: Read) -> Response:
+    """One dispute, and the ruling that it waits for."""
+    return render(request, "supervision/dispute.html", dispute=await lessons.dispute_of(session, lesson_id))
+
+
+@router.get("/books")
+async def books(request: Request, caller: SupervisionCaller, session: Read, paging: PageByTime) -> Response:
+    """Trial balance of every book."""
+    return await _books_page(request, session, paging)
+
+
+@router.post("/books/check")
+async def check(request: Request, caller: SupervisionCaller, district: Home) -> Response:
+    """Hold every invariant against every book, and say which rows break one."""
+    async with district.reading() as session:
+        findings = await check_books(session)
+    async with district.reading() as session:
+        return await _books_page(request, session, Paging(None, _BOOKS), findings=findings, checked_at=clock.now())
+
+
+@router.get("/contracts")
+async def contract(request: Request, caller: SupervisionCaller, session: Read, no: Annotated[str, Query(max_length=40)] = "") -> Response:
+    """Look a contract up by its number; children's names are not shown here."""
+    number = no.strip().upper()
+    if not number:
+        return render(request, "supervision/contract.html", number="", contract=None, payments=[])
+    try:
+        found = await contracts.contract_by_no(session, number)
+    except NotFound:
+        return render(request, "supervision/contract.html", status=404, number=number, contract=None, payments=[])
+    paid = await payments.payments_of_contract(session, found.id)
+    return render(request, "supervision/contract.html", number=number, contract=found, payments=paid)
+
+
+async def _money(session: AsyncSession) -> dict[str, Any]:
+    found = await queries.overview(session)
+    return {
+        "overview": found,
+        "bar": _bar(found.money),
+        "movements": await queries.movements(session, limit=_LIVE),
+        "fresh_from": clock.now() - _FRESH,
+    }
+
+
+async def _alerts(session: AsyncSession) -> dict[str, Any]:
+    return {
+        "alerts": await queries.alerts(session, open_only=True, limit=_FEW),
+        "held": await queries.held_payouts(session, limit=_FEW),
+        "disputes": await queries.open_disputes(session, limit=_FEW),
+        "headline": facts.headline,
+    }
+
+
+def _bar(money: queries.Money) -> list[Segment]:
+    return bar(
+        [
+            ("监管余额", money.escrow_fen, "blue"),
+            ("应付机构", money.payable_fen, "green"),
+            ("付款中", money.outgoing_fen, "yellow"),
+            ("挂账", money.suspense_fen, "grey"),
+        ]
+    )
+
+
+async def _books_page(request: Request, session: AsyncSession, paging: Paging[Moment], **context: Any) -> Response:
+    found = await registry.institutions(session, paging.after, paging.more)
+    lines = defaultdict(list)
+    for line in await ledger.trial_balance(session):
+        lines[line.book_id].append(line)
+    items = [BookItem.of(each.id, each.name, lines[each.id]) for each in found]
+    page = listed(items, [(each.created_at, each.id) for each in found], paging)
+    return render(request, "supervision/books.html", page=page, **({"findings": None, "checked_at": None} | context))
