@@ -27,6 +27,8 @@ from app.money import yuan
 from app.registry import service as registry
 from app.registry.models import Institution
 from app.registry.rules import InstitutionDraft
+from app.sample.demo import play as play_demo
+from app.sample.people import Unexpected
 from app.sample.processes import Ended
 from app.sample.run import run_sample as serve_sample
 from app.sample.simulate import Simulation
@@ -217,7 +219,7 @@ def run_sample(
     into_database_url: Annotated[bool, typer.Option("--into-database-url", help="Not embedded: in DATABASE_URL.")] = False,
 ) -> None:
     """Set the sample district up and serve it until Ctrl-C: database, mock bank, worker and web."""
-    _run(serve_sample(settings().data_dir, into_database_url, Console()))
+    _run(serve_sample(settings().data_dir, into_database_url, console))
 
 
 @app.command()
@@ -228,8 +230,14 @@ def simulate(
     district: Annotated[str | None, typer.Option(help="A code that is not in use; by default a neighbour's.")] = None,
 ) -> None:
     """Play a month of an invented district against a mock bank, ending today, and check its books."""
-    holds = _run(play_simulation(settings().data_dir, Simulation(institutions, days, seed), district, Console()))
+    holds = _run(play_simulation(settings().data_dir, Simulation(institutions, days, seed), district, console))
     raise typer.Exit(0 if holds else 1)
+
+
+@app.command()
+def demo() -> None:
+    """Play the story of one contract against the running sample, and show where every yuan went."""
+    _run(play_demo(settings().data_dir, console))
 
 
 @app.command()
@@ -279,7 +287,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except DomainError as refused:
         _fail(f"{refused.message_zh}（{refused.code}）")
-    except (UnsafeStart, Ended) as error:
+    except (UnsafeStart, Ended, Unexpected) as error:
         _fail(str(error))
     except DBAPIError as error:
         _fail(f"数据库拒绝了操作：{type(error.orig.__cause__ if error.orig else error).__name__}")

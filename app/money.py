@@ -22,3 +22,9 @@ def yuan(fen: int) -> str:
     """Fen as people read them: ¥1,234.50, −¥0.01."""
     sign = "−" if fen < 0 else ""
     return f"{sign}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def plain(fen: int) -> str:
+    """Fen as programs read yuan: 1234.50, -0.01."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"

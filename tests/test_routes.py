@@ -12,15 +12,24 @@ from app.settings import Settings
 
 PUBLIC = {
     "GET /healthz",
+    "GET /readyz",
     "GET /metrics",
     "GET /openapi.json",
-    "GET /readyz",
     "GET /static/{version}/{name}",
-    "GET /api/v1/public/classes",
-    "GET /api/v1/public/classes/{class_id}",
     "GET /api/v1/public/institutions",
     "GET /api/v1/public/institutions/{institution_id}",
-    "POST /api/v1/settlement/notices/{connection}",  # the bank's signature says who calls
+    "GET /api/v1/public/classes",
+    "GET /api/v1/public/classes/{class_id}",
+    "GET /",
+    "GET /institutions",
+    "GET /institutions/{institution_id}",
+    "GET /classes/{class_id}",
+    "GET /qr/district.png",
+    "GET /qr/district.svg",
+    "GET /qr/payments/{code}.png",
+    "GET /qr/payments/{code}.svg",
+    "GET /pay/{code}",  # whoever holds the signed code
+    "POST /api/v1/settlement/notices/{connection}",  # the bank signs what it sends
     "POST /api/v1/auth/parent/code",
     "POST /api/v1/auth/parent/session",
     "POST /api/v1/auth/staff/session",

@@ -29,7 +29,6 @@ class InstructionView:
     reject_code: str | None
     attempts: int
     created_at: datetime
-    first_sent_at: datetime | None
     last_sent_at: datetime | None
     ended_at: datetime | None
     unreserved_at: datetime | None
@@ -132,7 +131,6 @@ def _view(row: Any) -> InstructionView:
         reject_code=told.reject_code,
         attempts=told.attempts,
         created_at=told.created_at,
-        first_sent_at=told.first_sent_at,
         last_sent_at=told.last_sent_at,
         ended_at=told.ended_at,
         unreserved_at=told.unreserved_at,

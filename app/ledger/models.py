@@ -78,7 +78,7 @@ class Transfer(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     format: Mapped[int] = mapped_column(SmallInteger)
-    book_id: Mapped[UUID] = mapped_column(ForeignKey("book.id"))
+    book_id: Mapped[UUID]
     kind: Mapped[str]
     reference: Mapped[str]
     debit: Mapped[int]
@@ -103,7 +103,7 @@ class Unsealed(Base):
 
     __tablename__ = "ledger_unsealed"
 
-    transfer_id: Mapped[UUID] = mapped_column(ForeignKey("transfer.id"), primary_key=True)
+    transfer_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class LogEntry(Base):

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
 
-from app import money
+from app import clock, money
 from app.clock import SHANGHAI
 from app.crypto import mask_account, mask_name, mask_phone
 from app.portals import assets, words
@@ -145,6 +145,12 @@ def _day(on: date | datetime | None) -> str:
     return f"{local.year}年{local.month}月{local.day}日 周{'一二三四五六日'[local.weekday()]}"
 
 
+def _near_day(instant: datetime) -> str:
+    """A day without its year where that is the present one."""
+    year = f"{clock.today().year}年"
+    return _day(instant).removeprefix(year)
+
+
 def _machine_time(instant: datetime) -> str:
     return instant.astimezone(SHANGHAI).isoformat(timespec="seconds")
 
@@ -179,6 +185,7 @@ def _build() -> jinja2.Environment:
         time=_time,
         clock=_clock_time,
         day=_day,
+        near_day=_near_day,
         iso=_machine_time,
         mask_name=mask_name,
         mask_phone=mask_phone,

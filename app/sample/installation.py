@@ -61,6 +61,10 @@ class Installation:
             file.flush()
             yield
 
+    def log(self, name: str) -> Path:
+        """Where a process of this name writes its log."""
+        return self.folder / "logs" / f"{name}.log"
+
     def write_private(self, name: str, content: dict[str, object]) -> Path:
         """Write a JSON file that only this user can read, all of it or nothing."""
         path = self.folder / name
@@ -93,4 +97,5 @@ def _write_private(path: Path, content: object) -> None:
     written.unlink(missing_ok=True)
     with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         json.dump(content, file, ensure_ascii=False, indent=2)
+        file.write("\n")
     written.replace(path)

@@ -68,12 +68,12 @@ async def child(name: str, module: str, environment: dict[str, str], log: Path) 
 
 @asynccontextmanager
 async def mock_bank(
-    data: Path, control_key: str, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
+    data: Path, log: Path, control_key: str, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
 ) -> AsyncIterator[tuple[Child, MockBankControl]]:
     """Run a mock bank on a data file for the length of the block; it answers when this yields."""
-    data.parent.mkdir(parents=True, exist_ok=True)
+    for path in (data, log):
+        path.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["--host", host, "--port", str(port), "--data", str(data), "--public-url", public_url]
-    log = data.with_suffix(".log")
     with log.open("w", encoding="utf-8") as errors:
         environment = {"MOCK_BANK_CONTROL_KEY": control_key}
         process = await _spawn("bank_adapters.mock_bank", arguments, environment, PIPE, errors.fileno())

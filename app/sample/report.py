@@ -102,7 +102,7 @@ def show(report: Report, console: Console) -> None:
         f"异议 {counts['disputes']}（未裁决 {counts['open_disputes']}），预警 {counts['alerts']}（未处置 {counts['open_alerts']}）",
         f"对账 {counts['account_days']} 户日，未平差错 {counts['breaks']}",
     ]
-    console.print("\n".join(told), soft_wrap=True)
+    console.print("\n".join(told))
     for finding in report.findings:
         console.print(f"[red]{finding.name}[/red] {finding.sentence} {finding.book_id or ''} {finding.row} {finding.detail}")
     for sentence in report.disagreements:

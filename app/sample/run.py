@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
-from rich.table import Table
 
 from app import districts
 from app.banking.banks import Banks
@@ -45,19 +44,11 @@ class Sample:
         """Everything up, until it is cancelled. Raises Ended where a process ends by itself."""
         async with AsyncExitStack() as stack:
             addresses = await self._addresses(stack, into_database_url)
-            bank_child, bank = await stack.enter_async_context(
-                mock_bank(
-                    self._installation.folder / "bank.sqlite",
-                    self._secrets["control_key"],
-                    self._host,
-                    self._bank_port,
-                    f"http://{urlsplit(self.base_url).hostname}:{self._bank_port}",
-                )
-            )
+            bank_child, bank = await stack.enter_async_context(self._bank())
             await self._prepare(addresses, bank)
             environment = self._environment(addresses)
-            web = await stack.enter_async_context(self._child("网页服务", "app.main", environment))
-            worker = await stack.enter_async_context(self._child("后台任务", "app.worker", environment))
+            web = await stack.enter_async_context(self._child("网页服务", "app.main", environment, "web"))
+            worker = await stack.enter_async_context(self._child("后台任务", "app.worker", environment, "worker"))
             await web.answers(f"http://{self._local_host}:{self._port}/readyz")
             self._announce(bank)
             await _first_to_end(bank_child, web, worker)
@@ -112,8 +103,13 @@ class Sample:
             "ESCROW_SAMPLE_SIGN_IN": json.dumps(dict.fromkeys(sign_in_phones(), self._secrets["sign_in_code"])),
         }
 
-    def _child(self, name: str, module: str, environment: dict[str, str]) -> AbstractAsyncContextManager[Child]:
-        return child(name, module, environment, self._installation.folder / "logs" / f"{module.removeprefix('app.')}.log")
+    def _bank(self) -> AbstractAsyncContextManager[tuple[Child, MockBankControl]]:
+        public_url = f"http://{urlsplit(self.base_url).hostname}:{self._bank_port}"
+        data, log = self._installation.folder / "bank.sqlite", self._installation.log("bank")
+        return mock_bank(data, log, self._secrets["control_key"], self._host, self._bank_port, public_url)
+
+    def _child(self, name: str, module: str, environment: dict[str, str], log: str) -> AbstractAsyncContextManager[Child]:
+        return child(name, module, environment, self._installation.log(log))
 
     def _announce(self, bank: MockBankControl) -> None:
         """Say where everything is and how to sign in, to people and to programs."""
@@ -121,12 +117,13 @@ class Sample:
         staff = {role: {"username": name, "password": self._secrets[f"{role}_password"]} for role, name in STAFF.items()}
         facts = {"base_url": self.base_url, "bank_url": bank.url, "bank_key": self._secrets["control_key"], "district": SAMPLE_CODE}
         written = self._installation.write_private("demo.json", facts | {"parent": parent, "staff": staff})
-        table = Table("端", "网址", "用户", "密码或验证码", title=f"示例区县 {SAMPLE_NAME}（{SAMPLE_CODE}），其中人物与机构均为虚构")
-        table.add_row("家长", f"{self.base_url}/parent", parent["phone"], parent["code"])
+        self._console.print(f"示例区县 {SAMPLE_NAME}（{SAMPLE_CODE}）已就绪，其中人物与机构均为虚构：")
+        lines = [("家长", "parent", f"手机 {parent['phone']}  验证码 {parent['code']}")]
         for role, title in (("institution", "机构"), ("settlement", "结算"), ("supervision", "监管")):
-            table.add_row(title, f"{self.base_url}/{role}", staff[role]["username"], staff[role]["password"])
-        self._console.print(table)
-        self._console.print(f"首页 {self.base_url}/　模拟银行 {bank.url}　登录信息另存于 {written}", soft_wrap=True)
+            lines.append((title, role, f"用户 {staff[role]['username']}  密码 {staff[role]['password']}"))
+        for title, path, sign_in in lines:
+            self._console.print(f"  {title}  {self.base_url}/{path}  {sign_in}", markup=False)
+        self._console.print(f"首页 {self.base_url}/，模拟银行 {bank.url}，登录信息另存于 {written}")
         self._console.print("演示：另开一个终端运行 make demo。按 Ctrl-C 停止。")
 
     def _free(self, name: str, wanted: int) -> int:

@@ -159,7 +159,7 @@ async def _own_bank(installation: Installation, code: str) -> AsyncIterator[tupl
     """A bank with nothing but this district's connection, and no notices: it is asked instead."""
     secrets = installation.secrets
     data = installation.folder / "simulated" / f"{code}.sqlite"
-    async with mock_bank(data, secrets["control_key"]) as (_, bank):
+    async with mock_bank(data, installation.log(f"bank-{code}"), secrets["control_key"]) as (_, bank):
         await bank.reset()
         await bank.register_client(ground.CONNECTION, secrets["api_key"], secrets["notice_secret"])
         connection = MockBank(bank.url, secrets["api_key"], secrets["notice_secret"])
@@ -181,4 +181,4 @@ def _say_how_to_look(installation: Installation, code: str, console: Console) ->
     console.print("在网页中查看：运行 make run，然后打开")
     for role in ("supervision", "settlement"):
         password = installation.secrets[f"{role}_password"]
-        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {password}", soft_wrap=True)
+        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {password}")

@@ -83,6 +83,11 @@ def _tables() -> None:
     )
     op.create_index(op.f("ix_idempotency_key_created_at"), "idempotency_key", ["created_at"], unique=False)
     op.create_table(
+        "ledger_unsealed",
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_ledger_unsealed")),
+    )
+    op.create_table(
         "sign_in_code",
         sa.Column("phone_index", sa.LargeBinary(), nullable=False),
         sa.Column("code_hash", sa.LargeBinary(), nullable=False),
@@ -367,7 +372,6 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(
             ["book_id", "reverses"], ["transfer.book_id", "transfer.id"], name=op.f("fk_transfer_book_id_reverses_transfer")
         ),
-        sa.ForeignKeyConstraint(["book_id"], ["book.id"], name=op.f("fk_transfer_book_id_book")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfer")),
         sa.UniqueConstraint("book_id", "id", name=op.f("uq_transfer_book_id_id")),
         sa.UniqueConstraint("kind", "reference", name=op.f("uq_transfer_kind_reference")),
@@ -447,12 +451,6 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["transfer_id"], ["transfer.id"], name=op.f("fk_ledger_log_transfer_id_transfer")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_log")),
         sa.UniqueConstraint("transfer_id", name=op.f("uq_ledger_log_transfer_id")),
-    )
-    op.create_table(
-        "ledger_unsealed",
-        sa.Column("transfer_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(["transfer_id"], ["transfer.id"], name=op.f("fk_ledger_unsealed_transfer_id_transfer")),
-        sa.PrimaryKeyConstraint("transfer_id", name=op.f("pk_ledger_unsealed")),
     )
     op.create_table(
         "principal_session",

@@ -40,7 +40,9 @@ CREATE FUNCTION ledger_post(
     p_occurred timestamptz[], p_values date[], p_business date[], p_reverses uuid[], p_evidence bytea[],
     p_posted_by text[], p_batch uuid, p_clock timestamptz
 ) RETURNS TABLE (item int, transfer_id uuid, repeated boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT
+-- Its plans are made once per connection, often while the tables are small, and must still be good when they have grown.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
     v_bad bigint;

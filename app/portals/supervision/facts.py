@@ -8,7 +8,7 @@ from app.money import yuan
 from app.portals.words import word
 
 _LABELS = {
-    "reference": "指令编号",
+    "reference": "相关编号",
     "purpose": "用途",
     "amount_fen": "金额",
     "line_fen": "预警线",

@@ -1,0 +1,277 @@
+"""The story of one contract, played by four people against the running sample, and where every yuan of it went."""
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from app.errors import NotFound
+from app.money import yuan
+from app.sample.people import Json, Person, Unexpected, get_image, pay_like_a_browser
+
+PRICE_FEN, LESSONS = 480_000, 4
+LESSON_FEN = PRICE_FEN // LESSONS
+LOW_LINE_FEN = 100_000
+"""The large-transfer line during the story: under one lesson's fee, so that the payout must be held."""
+STARTS_IN, LASTS = timedelta(seconds=10), timedelta(seconds=2)
+ALERT_SECONDS = 5.0
+ACCOUNTS = {
+    "cash": "监管账户现金",
+    "shortfall": "缺口",
+    "escrow": "监管余额（家长的钱）",
+    "payable": "应付机构",
+    "outgoing": "待转出",
+    "suspense": "挂账",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays."""
+
+    parent: Person
+    institution: Person
+    settlement: Person
+    supervision: Person
+
+    async def aclose(self) -> None:
+        """Everybody leaves."""
+        for person in (self.parent, self.institution, self.settlement, self.supervision):
+            await person.aclose()
+
+
+async def play(folder: Path, console: Console) -> None:
+    """Play the story. Raises Unexpected where something is not as it should be, NotFound `sample.not_running`."""
+    path = folder / "demo.json"
+    if not path.exists():
+        raise NotFound("sample.not_running", f"找不到 {path}：请先运行 make run")
+    facts: Json = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        people = await _sign_in(facts)
+    except httpx.ConnectError as cause:
+        raise NotFound("sample.not_running", f"{facts['base_url']} 没有应答：请先运行 make run") from cause
+    try:
+        await Demo(facts, people, console).play()
+    finally:
+        await people.aclose()
+
+
+async def _sign_in(facts: Json) -> Cast:
+    async def sign_in(path: str, credentials: Json) -> Person:
+        return await Person.signed_in(facts["base_url"], facts["district"], path, credentials)
+
+    parent = await sign_in("parent", facts["parent"])
+    staff = [await sign_in("staff", facts["staff"][role]) for role in ("institution", "settlement", "supervision")]
+    return Cast(parent, *staff)
+
+
+class Demo:
+    """One telling of the story."""
+
+    def __init__(self, facts: Json, people: Cast, console: Console) -> None:
+        self._base_url = facts["base_url"]
+        self._district = facts["district"]
+        self._people = people
+        self._console = console
+        self._class: Json = {}
+        self._institution_id = ""
+        self._contract: Json = {}
+        self._alerts: asyncio.Queue[tuple[float, Json]] = asyncio.Queue()
+
+    async def play(self) -> None:
+        """Enrol, pay, teach, confirm, settle, refund; then show the books before and after."""
+        await self._open_class()
+        before, lines = await self._book(), await self._thresholds()
+        watching = asyncio.create_task(self._watch())
+        try:
+            await self._set_line(lines, LOW_LINE_FEN)
+            await self._enrol()
+            await self._pay()
+            await self._teach()
+            await self._confirm()
+            payout = await self._settle()
+            await self._release(payout)
+            await self._refund()
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await self._set_line(lines, lines["large_transfer_fen"])
+        await self._reconcile()
+        self._show(before, await self._book(), payout["amount_fen"])
+        await self._say_what_waits()
+
+    async def _open_class(self) -> None:
+        """The institution opens a class whose first meeting is over in seconds, so that the story needs no waiting."""
+        teachers = await self._people.institution.get("/institution/teachers")
+        first = datetime.now(UTC) + STARTS_IN
+        starts = [first, *(first + timedelta(hours=n) for n in range(2, LESSONS + 1))]
+        sessions = [{"starts_at": at.isoformat(), "ends_at": (at + LASTS).isoformat()} for at in starts]
+        name = f"演示班 {first.astimezone():%m%d-%H%M%S}"
+        body = {"teacher_id": teachers["items"][0]["id"], "name": name, "subject": "演示", "price_fen": PRICE_FEN, "seats": 1}
+        self._class = await self._people.institution.post("/institution/classes", body | {"sessions": sessions})
+        self._say("机构", f"开班“{name}”：{LESSONS} 课时 {yuan(PRICE_FEN)}，第一次课 {STARTS_IN.seconds} 秒后开始")
+        self._institution_id = (await self._people.parent.get(f"/public/classes/{self._class['id']}"))["institution_id"]
+
+    async def _enrol(self) -> None:
+        """The parent scans the district's code, finds the institution and the class, and signs for a child."""
+        size = await get_image(f"{self._base_url}/qr/district.png?district={self._district}")
+        institutions = await self._people.parent.get("/public/institutions", district=self._district)
+        self._say("家长", f"扫全区一码（PNG {size} 字节），看到 {len(institutions['items'])} 家机构")
+        child = await self._people.parent.post("/parent/students", {"name": "陈小演", "birth_month": "2017-06"})
+        body = {"class_id": self._class["id"], "student_id": child["id"]}
+        self._contract = await self._people.parent.post("/parent/contracts", body)
+        self._expect("合同金额", self._contract["amount_fen"], PRICE_FEN)
+        self._say("家长", f"为 {child['name']} 签合同 {self._contract['contract_no']}，{yuan(self._contract['amount_fen'])}")
+
+    async def _pay(self) -> None:
+        """The parent scans the payment's code and pays on the bank's page; the money shows in escrow."""
+        payment = await self._people.parent.post(f"/parent/contracts/{self._contract['id']}/payments")
+        await get_image(payment["qr_png_url"])
+        await pay_like_a_browser(payment["pay_url"])
+        _, seconds = await self._people.parent.wait_for(
+            f"/parent/payments/{payment['payment_no']}", "入监管", lambda found: found["status"] == "paid"
+        )
+        contract = await self._people.parent.get(f"/parent/contracts/{self._contract['id']}")
+        self._expect("监管余额", contract["escrow_fen"], PRICE_FEN)
+        self._say("家长", f"在银行收银台支付 {yuan(PRICE_FEN)}；{seconds:.1f} 秒后全部进入监管（付款 {payment['payment_no']}）")
+
+    async def _teach(self) -> None:
+        """The first class session takes place, and the institution marks it with the child present."""
+        found = await self._people.institution.get("/institution/class-sessions", class_id=self._class["id"])
+        first = found["items"][0]
+        await asyncio.sleep(max(0.0, (datetime.fromisoformat(first["ends_at"]) - datetime.now(UTC)).total_seconds() + 0.1))
+        body = {"attended_student_ids": [self._contract["student"]["id"]]}
+        delivery = await self._people.institution.post(f"/institution/class-sessions/{first['id']}/delivery", body)
+        self._expect("已上课时", delivery["delivered"], 1)
+        self._say("机构", "第 1 次课结束，登记到课 1 人；钱还在监管账户")
+
+    async def _confirm(self) -> None:
+        """The parent confirms that lesson, twice with the same key and once more with another: it is released once."""
+        waiting = await self._people.parent.get("/parent/lessons", status="delivered", limit=100)
+        lesson = next(each for each in waiting["items"] if each["contract_id"] == self._contract["id"])
+        body, key = {"lesson_ids": [lesson["id"]]}, f"demo-{lesson['id']}"
+        answers = [await self._people.parent.post("/parent/confirmations", body, key) for _ in range(2)]
+        again = await self._people.parent.post("/parent/confirmations", body)
+        self._expect("两次同样的请求得到同样的回答", answers[1], answers[0])
+        self._expect("确认结果", answers[0]["items"][0]["outcome"], "confirmed")
+        self._expect("划拨金额", answers[0]["items"][0]["released_fen"], LESSON_FEN)
+        self._expect("再次确认", again["items"][0]["outcome"], "already_confirmed")
+        self._say("家长", f"确认第 1 课时：{yuan(LESSON_FEN)} 划为应付机构，重复确认不重复划拨")
+
+    async def _settle(self) -> Json:
+        """The settlement run drafts a payout; it is over the line, so it is held, and the officer hears of it at once."""
+        began = time.perf_counter()
+        run = await self._people.settlement.post("/settlement/runs")
+        payout: Json = next(each for each in run["items"] if each["institution_id"] == self._institution_id)
+        self._say(
+            "结算", f"第 {run['run_no']} 批结算：付款单 {payout['payout_no']}，{yuan(payout['amount_fen'])}，{payout['line_count']} 课时"
+        )
+        raised = await self._alert_about(payout["payout_no"])
+        held, _ = await self._people.supervision.wait_for(
+            f"/supervision/payouts/{payout['id']}", "暂扣", lambda found: found["status"] == "held"
+        )
+        self._say("监管", f"{raised - began:.1f} 秒后收到大额预警；付款单已按规则暂扣（{held['status']}）")
+        return payout
+
+    async def _release(self, payout: Json) -> None:
+        """The officer looks into it and lets it go; the bank executes, and the institution sees it paid."""
+        paid_before = (await self._people.institution.get("/institution/balance"))["paid_fen"]
+        await self._people.supervision.post(f"/supervision/payouts/{payout['id']}/release", {"reason": "已核对课消记录，准予划拨"})
+        _, seconds = await self._people.institution.wait_for(
+            f"/institution/payouts/{payout['id']}", "到账", lambda found: found["status"] == "settled"
+        )
+        paid_after = (await self._people.institution.get("/institution/balance"))["paid_fen"]
+        self._expect("机构已收", paid_after - paid_before, payout["amount_fen"])
+        self._say("监管", f"放行；{seconds:.1f} 秒后银行转入结算账户 {yuan(payout['amount_fen'])}，机构已看到")
+        for alert in (await self._people.supervision.get("/supervision/alerts", open_only=True, limit=100))["items"]:
+            if alert["subject"] == f"instruction:{payout['payout_no']}":
+                await self._people.supervision.post(f"/supervision/alerts/{alert['id']}/resolve", {"note": "已核对并放行"})
+
+    async def _refund(self) -> None:
+        """The parent asks for the untaught lessons' fees and gets them back on the account that paid."""
+        body = {"contract_id": self._contract["id"], "reason": "时间冲突，不再上课"}
+        refund = await self._people.parent.post("/parent/refunds", body)
+        self._expect("退费金额", refund["amount_fen"], PRICE_FEN - LESSON_FEN)
+        _, seconds = await self._people.parent.wait_for(
+            f"/parent/refunds/{refund['refund_no']}", "退到账", lambda found: found["status"] == "settled"
+        )
+        contract = await self._people.parent.get(f"/parent/contracts/{self._contract['id']}")
+        self._expect("合同剩余监管余额", contract["escrow_fen"], 0)
+        self._say("家长", f"申请退费，依规则即时同意；{seconds:.1f} 秒后 {yuan(refund['amount_fen'])} 原路退回")
+
+    async def _reconcile(self) -> None:
+        """The bank's statement of today, held against the book."""
+        day = await self._people.settlement.post("/settlement/reconciliation")
+        mine = next(each for each in day["items"] if each["institution_id"] == self._institution_id)
+        self._expect("对账差错", mine["breaks"], [])
+        self._expect("银行余额与账簿", mine["statement_fen"], mine["cash_fen"])
+        self._say("结算", f"与银行对账单核对：{yuan(mine['statement_fen'])} = {yuan(mine['cash_fen'])}，无差错")
+
+    def _show(self, before: dict[str, int], after: dict[str, int], payout_fen: int) -> None:
+        """The institution's book before and after, and that every change is one that the story made."""
+        moved = {"cash": PRICE_FEN - payout_fen - (PRICE_FEN - LESSON_FEN), "payable": LESSON_FEN - payout_fen}
+        table = Table("账户", "演示前", "演示后", "变化", title="机构账簿：钱在哪里")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for account, title in ACCOUNTS.items():
+            change = after.get(account, 0) - before.get(account, 0)
+            self._expect(f"{title}的变化", change, moved.get(account, 0))
+            table.add_row(title, *(yuan(fen) for fen in (before.get(account, 0), after.get(account, 0), change)))
+        self._console.print(table)
+        self._console.print(
+            f"缴入 {yuan(PRICE_FEN)} = 退回家长 {yuan(PRICE_FEN - LESSON_FEN)} + 上课所得 {yuan(LESSON_FEN)}；"
+            f"本次转给机构 {yuan(payout_fen)}，其中此前已确认的 {yuan(payout_fen - LESSON_FEN)}"
+        )
+
+    async def _say_what_waits(self) -> None:
+        overview = await self._people.supervision.get("/supervision/overview")
+        coverage = overview["coverage"]["coverage_bps"]
+        covered = "" if coverage is None else f"，监管资金覆盖率 {coverage // 100}.{coverage % 100:02d}%"
+        self._say("监管", f"全区监管余额 {yuan(overview['totals']['escrow_fen'])}{covered}")
+        open_alerts = sum(overview["open_alerts"].values())
+        self._say("监管", f"未处置预警 {open_alerts}，待决付款 {overview['held_payouts']}，待裁决异议 {overview['open_disputes']}")
+
+    async def _watch(self) -> None:
+        async for alert in self._people.supervision.events("/supervision/alerts/stream"):
+            self._alerts.put_nowait((time.perf_counter(), alert))
+
+    async def _alert_about(self, payout_no: str) -> float:
+        """When the officer's open stream told of a payout. Raises Unexpected where it does not."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ALERT_SECONDS):
+                while True:
+                    at, alert = await self._alerts.get()
+                    if alert["subject"] == f"instruction:{payout_no}" and alert["rule"] == "large_transfer":
+                        return at
+        raise Unexpected(f"{ALERT_SECONDS:.0f} 秒内没有收到关于 {payout_no} 的大额预警")
+
+    async def _book(self) -> dict[str, int]:
+        books = await self._people.supervision.get("/supervision/books", limit=100)
+        mine = next(each for each in books["items"] if each["institution_id"] == self._institution_id)
+        self._expect("账簿平衡", mine["balanced"], True)
+        return {line["type"]: line["balance_fen"] for line in mine["lines"]}
+
+    async def _thresholds(self) -> Json:
+        lines: Json = (await self._people.supervision.get(f"/supervision/institutions/{self._institution_id}"))["thresholds"]
+        return {name: fen for name, fen in lines.items() if name.endswith("_fen")}
+
+    async def _set_line(self, lines: Json, large_transfer_fen: int) -> None:
+        body = lines | {"large_transfer_fen": large_transfer_fen}
+        await self._people.supervision.put(f"/supervision/institutions/{self._institution_id}/thresholds", body)
+        self._say("监管", f"单笔大额线设为 {yuan(large_transfer_fen)}")
+
+    def _say(self, who: str, what: str) -> None:
+        self._console.print(f"[bold]{who}[/bold]  {what}")
+
+    def _expect(self, what: str, found: Any, expected: Any) -> None:
+        if found != expected:
+            raise Unexpected(f"{what}应为 {expected}，实为 {found}")
