@@ -24,7 +24,7 @@ check: .venv/developing ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 openapi: .venv/serving ## Write openapi/openapi.json anew from the routes
 	$(BIN)/python -m app.cli openapi

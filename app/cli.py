@@ -22,7 +22,6 @@ from app.db import Database, District
 from app.districts import APP_ROLE, OWNER_ROLE, UnsafeStart
 from app.errors import DomainError, NotFound
 from app.ledger.check import check_books as broken_rows
-from app.main import create_app
 from app.money import yuan
 from app.registry import service as registry
 from app.registry.models import Institution
@@ -243,6 +242,8 @@ def demo() -> None:
 @app.command()
 def openapi() -> None:
     """Write openapi/openapi.json anew from the routes."""
+    from app.main import create_app  # importing every route takes longer than most commands
+
     OPENAPI.write_text(json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.db import Database, PublicBase, one_of, schema_of
-from app.errors import Conflict, NotFound
+from app.errors import BadInput, Conflict, NotFound
 from app.settings import Settings
 
 OWNER_ROLE = "escrow_owner"
@@ -86,7 +86,12 @@ async def migrate(owner_url: str, code: str) -> None:
 
 
 async def create(owner_url: str, code: str, name: str, mode: str = "live") -> None:
-    """Enter a district and build its schema. Raises Conflict where the code is known, or live and sample would share a database."""
+    """Enter a district and build its schema.
+
+    Raises BadInput `districts.code`, Conflict where the code is known, or live and sample would share a database.
+    """
+    if not re.fullmatch(r"[0-9]{6}", code):
+        raise BadInput("districts.code", "区县代码须为六位数字")
     await migrate_public(owner_url)
     database = Database(owner_url)
     try:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from app import districts, sms, telemetry
 from app.banking.banks import Banks
 from app.db import Database
+from app.lessons.confirming import Confirmers
 from app.portals import assets, auth, operations, problems, sign_in
 from app.portals.edge import Modes
 from app.portals.envelope import Envelope
@@ -30,6 +31,7 @@ from app.portals.public import qr as public_qr
 from app.portals.settlement import api as settlement_api
 from app.portals.settlement import pages as settlement_pages
 from app.portals.supervision import api as supervision_api
+from app.portals.supervision import exports as supervision_exports
 from app.portals.supervision import pages as supervision_pages
 from app.settings import Settings, settings
 from app.supervision.stream import Feeds
@@ -45,6 +47,7 @@ ROUTERS = (
     institution_api.router,
     settlement_api.router,
     supervision_api.router,
+    supervision_exports.router,
     public_pages.router,
     parent_pages.router,
     institution_pages.router,
@@ -94,6 +97,7 @@ def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
     app.state.banks = banks
     app.state.modes = Modes(database)
     app.state.feeds = Feeds()
+    app.state.confirmers = Confirmers()
 
 
 @asynccontextmanager

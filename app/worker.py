@@ -100,19 +100,36 @@ async def tidy(district: District) -> None:
 
 
 async def serve(configuration: Settings, stop: asyncio.Event) -> None:
-    """Work for every district until told to stop; a pass that has begun is finished first."""
+    """Work for every district that may reach a bank until told to stop; a pass that has begun is finished first."""
     database = Database(configuration.database_url, pool_size=4)
-    banks = await Banks.of(database, configuration)
-    codes = [entry.code for entry in await districts.entries(database)]
-    log.info("worker.started", districts=codes)
     try:
-        async with asyncio.TaskGroup() as group:
-            for code in codes:
-                group.create_task(_work(database.district(code), banks, stop))
+        banks, codes = await _reach(database, configuration, stop)
+        log.info("worker.started", districts=codes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for code in codes:
+                    group.create_task(_work(database.district(code), banks, stop))
+        finally:
+            await banks.aclose()
     finally:
-        await banks.aclose()
         await database.aclose()
         log.info("worker.stopped")
+
+
+async def _reach(database: Database, configuration: Settings, stop: asyncio.Event) -> tuple[Banks, list[str]]:
+    """The banks that this process may use, and the districts that they serve; a database without any is waited for."""
+    while True:
+        banks = await Banks.of(database, configuration)
+        codes = [entry.code for entry in await districts.entries(database) if banks.slugs(entry.code)]
+        if codes or stop.is_set():
+            return banks, codes
+        await banks.aclose()
+        await _pause(stop, AFTER_FAILURE_SECONDS)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 async def _work(district: District, banks: Banks, stop: asyncio.Event) -> None:
@@ -122,9 +139,7 @@ async def _work(district: District, banks: Banks, stop: asyncio.Event) -> None:
         if clock.now() - tidied_at > TIDY_EVERY and not latest.failed:
             await tidy(district)
             tidied_at = clock.now()
-        pause = AFTER_FAILURE_SECONDS if latest.failed else 0.0 if latest.done else IDLE_SECONDS
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
+        await _pause(stop, AFTER_FAILURE_SECONDS if latest.failed else 0.0 if latest.done else IDLE_SECONDS)
 
 
 async def _main() -> None:
@@ -133,6 +148,9 @@ async def _main() -> None:
     database = Database(configuration.database_url)
     try:
         await districts.refuse_unsafe_start(database, configuration)
+    except districts.UnsafeStart as refusal:
+        log.error("start_refused", reasons=refusal.reasons)
+        raise SystemExit(3) from refusal
     finally:
         await database.aclose()
     stop = asyncio.Event()

@@ -37,10 +37,12 @@ def offences(detect: Detector, files: list[Path]) -> list[str]:
 
 
 def commits(tree: ast.Module) -> Iterator[Offence]:
-    """Calls that commit: `commit()`, and `begin()`, whose block commits at its end."""
+    """Calls that commit: `commit()`, and a block under `begin()`, at its end."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("commit", "begin"):
-            yield node.lineno, f".{node.func.attr}()"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "commit":
+            yield node.lineno, ".commit()"
+        if isinstance(node, ast.withitem) and ast.unparse(node.context_expr).endswith(".begin()"):
+            yield node.context_expr.lineno, ".begin()"
 
 
 def decimals(tree: ast.Module) -> Iterator[Offence]:
@@ -147,6 +149,7 @@ def _evaluated_once(loop: ast.AST) -> ast.AST | None:
         (commits, "await session.commit()", [".commit()"]),
         (commits, "async with engine.begin() as c: pass", [".begin()"]),
         (commits, "async with session.begin_nested(): pass", []),
+        (commits, "await journal.begin(session)", []),
         (decimals, "from decimal import Decimal", ["import of decimal"]),
         (decimals, "x = decimal.Decimal(1)", ["Decimal"]),
         (fractions, "x_fen = float(y)", ["float"]),

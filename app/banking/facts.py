@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, crypto
-from app.banking.models import BankAccount, BankMovement, Collection, Instruction, StatementDay
+from app.banking.models import BalanceReport, BankAccount, BankMovement, Collection, Instruction, StatementDay
 from app.ids import uuid7
 from app.ledger import codes
 from app.ledger import service as ledger
@@ -78,6 +78,8 @@ async def book_lines(session: AsyncSession, account_id: UUID, lines: Sequence[po
     ):
         row.transfer_id = posted.transfer_id
     session.add_all(rows)
+    if fresh:
+        session.add(_balance_in(account, max(reversed(fresh), key=lambda line: line.occurred_at)))
     await _mark_paid(session, [row for row in rows if row.booked_as == "received" and row.reference])
     if stated:
         for line in lines:
@@ -151,6 +153,13 @@ def _row(account: BankAccount, line: port.Movement, stated: bool) -> BankMovemen
         booked_as="watched",
         booked_at=clock.now(),
         stated_fen=line.amount_fen if stated else None,
+    )
+
+
+def _balance_in(account: BankAccount, line: port.Movement) -> BalanceReport:
+    """A line tells the balance too, so that coverage does not lag behind what came in; minimum balances are judged by asking."""
+    return BalanceReport(
+        id=uuid7(), bank_account_id=account.id, balance_fen=line.balance_after_fen, as_of=line.occurred_at, judged_at=clock.now()
     )
 
 

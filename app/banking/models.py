@@ -40,7 +40,7 @@ class BalanceReport(Base):
 
     __tablename__ = "balance_report"
     __table_args__ = (
-        Index(None, "bank_account_id", "as_of"),
+        Index(None, "bank_account_id", "as_of", "id"),
         Index("ix_balance_report_unjudged", "as_of", postgresql_where=text("judged_at IS NULL")),
     )
 

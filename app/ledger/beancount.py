@@ -5,7 +5,7 @@ that follow: a file that was cut short, or in which an amount is not what it was
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -22,8 +22,8 @@ _PLAIN_PART = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _DAY = timedelta(days=1)
 
 
-async def export(session: AsyncSession, scope: Scope, glossary: Glossary) -> AsyncIterator[bytes]:
-    """The file in parts of some hundred kilobytes, out of a fresh session's one snapshot.
+async def export(session: AsyncSession, scope: Scope, glossary: Glossary) -> AsyncGenerator[bytes]:
+    """The file in parts of at most some hundred kilobytes, out of a fresh session's one snapshot.
 
     What the sealer has not numbered yet is left out, also of the balances; the head says where the log stands.
     """
@@ -83,9 +83,9 @@ def transaction(line: Line, glossary: Glossary) -> str:
         "transfer": _quoted(str(line.transfer_id)),
         "reverses": _quoted(str(line.reverses)) if line.reverses else None,
         "posted-by": _quoted(line.posted_by),
-        "occurred-at": _quoted(clock.local(line.occurred_at)),
+        "occurred-at": _quoted(journal.local(line.occurred_at)),
         "value-on": str(line.value_on),
-        "recorded-at": _quoted(clock.local(line.recorded_at)),
+        "recorded-at": _quoted(journal.local(line.recorded_at)),
         "evidence": _quoted(line.evidence_sha256.hex()) if line.evidence_sha256 else None,
         "leaf": _quoted(line.leaf_hash.hex()),
     }

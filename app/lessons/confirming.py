@@ -116,6 +116,17 @@ class Confirmer:
                 await self._one_by_one([waiting], own)
 
 
+class Confirmers:
+    """The queues of this process, one for each district."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Confirmer] = {}
+
+    def of(self, district: District) -> Confirmer:
+        """The district's queue."""
+        return self._known.setdefault(district.code, Confirmer(district))
+
+
 async def _commit(district: District, wishes: list[Wish]) -> list[Result | DomainError]:
     async with district.transaction() as session:
         claims = await idempotency.claim_all(session, [wish.attempt for wish in wishes])

@@ -26,9 +26,9 @@ async def reach_bank(request: Request, district: District, payment_no: str) -> N
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             order = await open_collection(district, banks, payment_no)
-            asked = await ask_collection(district, banks, payment_no) if order.status == "opened" else order
+            if order.status == "opened":
+                await ask_collection(district, banks, payment_no)
     except (TimeoutError, Unavailable):
         _log.warning("cashier_bank_silent", payment_no=payment_no)
         return
-    if asked.status == "paid":
-        await payments.match_receipts(district)
+    await payments.match_receipts(district)

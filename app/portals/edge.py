@@ -97,11 +97,20 @@ class OncePerKey:
             if not self._answered:
                 raise RuntimeError("a route with an idempotency key ended without storing its answer")
 
+    @property
+    def attempt(self) -> idempotency.Attempt:
+        """The request under its key, for work that shares a transaction with others' and claims the key there."""
+        return self._attempt
+
+    def written(self, model: BaseModel) -> idempotency.Answer:
+        """The model as it is stored and sent, with the route's status."""
+        return idempotency.Answer(self._status, model.model_dump_json())
+
     async def answer(self, model: M) -> M:
         """Store the model as this key's answer, with the route's status, and hand it back for the route to return."""
         if self._session is None:
             raise RuntimeError("an answer is stored in the transaction of its work")
-        await idempotency.keep(self._session, self._attempt, idempotency.Answer(self._status, model.model_dump_json()))
+        await idempotency.keep(self._session, self._attempt, self.written(model))
         self._answered = True
         return model
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jinja2
 from fastapi import Request
@@ -109,10 +109,12 @@ def set_session_cookie(answer: Response, name: str, token: str, seconds: int) ->
 
 def sign_in_address(end: str, request: Request) -> str:
     """The sign-in page of an end, and the way back to where the caller wanted to go."""
-    if request.method != "GET" or request.url.path == f"/{end}":
-        return f"/{end}/sign-in"
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return f"/{end}/sign-in?next={quote(wanted)}"
+    asked = {}
+    if request.method == "GET" and request.url.path != f"/{end}":
+        asked["next"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if district := request.query_params.get("district"):
+        asked["district"] = district
+    return f"/{end}/sign-in" + (f"?{urlencode(asked, quote_via=quote, safe='/')}" if asked else "")
 
 
 def _https() -> bool:

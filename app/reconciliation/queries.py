@@ -56,7 +56,7 @@ async def days(session: AsyncSession, before: date | None = None, limit: int = P
     if before is not None:
         query = query.where(Reconciliation.value_on < before)
     rows = await session.execute(query.order_by(Reconciliation.value_on.desc()).limit(min(limit, PAGE)))
-    return [DaySummary(*row) for row in rows.tuples()]
+    return [DaySummary(*row) for row in rows]
 
 
 async def latest_day(session: AsyncSession) -> date | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,14 +24,17 @@ LOW_LINE_FEN = 100_000
 """The large-transfer line during the story: under one lesson's fee, so that the payout must be held."""
 STARTS_IN, LASTS = timedelta(seconds=10), timedelta(seconds=2)
 ALERT_SECONDS = 5.0
+PAID_OUT = "paid_out"
 ACCOUNTS = {
-    "cash": "监管账户现金",
-    "shortfall": "缺口",
-    "escrow": "监管余额（家长的钱）",
+    "cash": "监管账户",
+    "escrow": "家长的钱",
     "payable": "应付机构",
     "outgoing": "待转出",
     "suspense": "挂账",
+    "shortfall": "缺口",
+    PAID_OUT: "结算账户",
 }
+"""The accounts of a book, and what left it for the institution's settlement account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +88,36 @@ class Demo:
         self._class: Json = {}
         self._institution_id = ""
         self._contract: Json = {}
+        self._book: list[tuple[str, dict[str, int]]] = []
         self._alerts: asyncio.Queue[tuple[float, Json]] = asyncio.Queue()
 
     async def play(self) -> None:
-        """Enrol, pay, teach, confirm, settle, refund; then show the books before and after."""
+        """Enrol, pay, teach, confirm, settle, refund; then show the book after each act."""
         await self._open_class()
-        before, lines = await self._book(), await self._thresholds()
+        await self._look("演示前")
+        lines = await self._thresholds()
         watching = asyncio.create_task(self._watch())
         try:
             await self._set_line(lines, LOW_LINE_FEN)
             await self._enrol()
             await self._pay()
+            await self._look("付款后")
             await self._teach()
             await self._confirm()
+            await self._look("确认后")
             payout = await self._settle()
+            await self._look("结算暂扣")
             await self._release(payout)
+            await self._look("放行后")
             await self._refund()
+            await self._look("退费后")
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
             await self._set_line(lines, lines["large_transfer_fen"])
         await self._reconcile()
-        self._show(before, await self._book(), payout["amount_fen"])
+        self._show(payout["amount_fen"])
         await self._say_what_waits()
 
     async def _open_class(self) -> None:
@@ -175,7 +186,7 @@ class Demo:
         self._say(
             "结算", f"第 {run['run_no']} 批结算：付款单 {payout['payout_no']}，{yuan(payout['amount_fen'])}，{payout['line_count']} 课时"
         )
-        raised = await self._alert_about(payout["payout_no"])
+        raised = await self._hear_of(payout["payout_no"])
         held, _ = await self._people.supervision.wait_for(
             f"/supervision/payouts/{payout['id']}", "暂扣", lambda found: found["status"] == "held"
         )
@@ -192,9 +203,6 @@ class Demo:
         paid_after = (await self._people.institution.get("/institution/balance"))["paid_fen"]
         self._expect("机构已收", paid_after - paid_before, payout["amount_fen"])
         self._say("监管", f"放行；{seconds:.1f} 秒后银行转入结算账户 {yuan(payout['amount_fen'])}，机构已看到")
-        for alert in (await self._people.supervision.get("/supervision/alerts", open_only=True, limit=100))["items"]:
-            if alert["subject"] == f"instruction:{payout['payout_no']}":
-                await self._people.supervision.post(f"/supervision/alerts/{alert['id']}/resolve", {"note": "已核对并放行"})
 
     async def _refund(self) -> None:
         """The parent asks for the untaught lessons' fees and gets them back on the account that paid."""
@@ -204,6 +212,7 @@ class Demo:
         _, seconds = await self._people.parent.wait_for(
             f"/parent/refunds/{refund['refund_no']}", "退到账", lambda found: found["status"] == "settled"
         )
+        await self._hear_of(refund["refund_no"])
         contract = await self._people.parent.get(f"/parent/contracts/{self._contract['id']}")
         self._expect("合同剩余监管余额", contract["escrow_fen"], 0)
         self._say("家长", f"申请退费，依规则即时同意；{seconds:.1f} 秒后 {yuan(refund['amount_fen'])} 原路退回")
@@ -216,21 +225,24 @@ class Demo:
         self._expect("银行余额与账簿", mine["statement_fen"], mine["cash_fen"])
         self._say("结算", f"与银行对账单核对：{yuan(mine['statement_fen'])} = {yuan(mine['cash_fen'])}，无差错")
 
-    def _show(self, before: dict[str, int], after: dict[str, int], payout_fen: int) -> None:
-        """The institution's book before and after, and that every change is one that the story made."""
-        moved = {"cash": PRICE_FEN - payout_fen - (PRICE_FEN - LESSON_FEN), "payable": LESSON_FEN - payout_fen}
-        table = Table("账户", "演示前", "演示后", "变化", title="机构账簿：钱在哪里")
+    def _show(self, payout_fen: int) -> None:
+        """The institution's book after each act, and that what changed from first to last is what the story moved."""
+        refunded_fen = PRICE_FEN - LESSON_FEN
+        moved = {"cash": PRICE_FEN - payout_fen - refunded_fen, "payable": LESSON_FEN - payout_fen, PAID_OUT: payout_fen}
+        table = Table(
+            "", *(title for title, _ in self._book), title="机构账簿：每一步之后钱在哪里（元）", box=box.SIMPLE, padding=(0, 1, 0, 0)
+        )
         for column in table.columns[1:]:
             column.justify = "right"
         for account, title in ACCOUNTS.items():
-            change = after.get(account, 0) - before.get(account, 0)
-            self._expect(f"{title}的变化", change, moved.get(account, 0))
-            table.add_row(title, *(yuan(fen) for fen in (before.get(account, 0), after.get(account, 0), change)))
+            held = [book.get(account, 0) for _, book in self._book]
+            self._expect(f"{title}的变化", held[-1] - held[0], moved.get(account, 0))
+            if any(held):
+                table.add_row(title, *(yuan(fen).removeprefix("¥") for fen in held))
         self._console.print(table)
-        self._console.print(
-            f"缴入 {yuan(PRICE_FEN)} = 退回家长 {yuan(PRICE_FEN - LESSON_FEN)} + 上课所得 {yuan(LESSON_FEN)}；"
-            f"本次转给机构 {yuan(payout_fen)}，其中此前已确认的 {yuan(payout_fen - LESSON_FEN)}"
-        )
+        self._console.print(f"缴入 {yuan(PRICE_FEN)} = 原路退回家长 {yuan(refunded_fen)} + 上课所得 {yuan(LESSON_FEN)}，转入机构结算账户。")
+        if payout_fen > LESSON_FEN:
+            self._console.print(f"同一笔结算还转出了此前已确认的 {yuan(payout_fen - LESSON_FEN)}。")
 
     async def _say_what_waits(self) -> None:
         overview = await self._people.supervision.get("/supervision/overview")
@@ -244,21 +256,28 @@ class Demo:
         async for alert in self._people.supervision.events("/supervision/alerts/stream"):
             self._alerts.put_nowait((time.perf_counter(), alert))
 
-    async def _alert_about(self, payout_no: str) -> float:
-        """When the officer's open stream told of a payout. Raises Unexpected where it does not."""
+    async def _hear_of(self, reference: str) -> float:
+        """The officer's open stream tells of a large transfer, and the officer deals with it; when it came.
+
+        Raises Unexpected where it does not come.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(ALERT_SECONDS):
                 while True:
                     at, alert = await self._alerts.get()
-                    if alert["subject"] == f"instruction:{payout_no}" and alert["rule"] == "large_transfer":
-                        return at
-        raise Unexpected(f"{ALERT_SECONDS:.0f} 秒内没有收到关于 {payout_no} 的大额预警")
+                    if (alert["subject"], alert["rule"], alert["change"]) == (f"instruction:{reference}", "large_transfer", "opened"):
+                        break
+                await self._people.supervision.post(f"/supervision/alerts/{alert['id']}/resolve", {"note": "演示：已核对课消与付款记录"})
+                return at
+        raise Unexpected(f"{ALERT_SECONDS:.0f} 秒内没有收到关于 {reference} 的大额预警")
 
-    async def _book(self) -> dict[str, int]:
+    async def _look(self, title: str) -> None:
+        """Remember how the institution's book stands now."""
         books = await self._people.supervision.get("/supervision/books", limit=100)
         mine = next(each for each in books["items"] if each["institution_id"] == self._institution_id)
         self._expect("账簿平衡", mine["balanced"], True)
-        return {line["type"]: line["balance_fen"] for line in mine["lines"]}
+        paid_fen = (await self._people.institution.get("/institution/balance"))["paid_fen"]
+        self._book.append((title, {line["type"]: line["balance_fen"] for line in mine["lines"]} | {PAID_OUT: paid_fen}))
 
     async def _thresholds(self) -> Json:
         lines: Json = (await self._people.supervision.get(f"/supervision/institutions/{self._institution_id}"))["thresholds"]

@@ -175,7 +175,7 @@ _MONEY = """
     ) AS b ON true
     LEFT JOIN bank_account a ON a.book_id = i.id AND a.role = 'supervised'
     LEFT JOIN LATERAL (
-        SELECT balance_fen, as_of FROM balance_report WHERE bank_account_id = a.id ORDER BY as_of DESC LIMIT 1
+        SELECT balance_fen, as_of FROM balance_report WHERE bank_account_id = a.id ORDER BY as_of DESC, id DESC LIMIT 1
     ) AS r ON true
     LEFT JOIN (
         SELECT book_id, sum(amount_fen)::bigint AS amount_fen FROM instruction
@@ -310,7 +310,7 @@ async def clearances(session: AsyncSession, payout_no: str) -> list[ClearanceVie
         .where(Instruction.reference == payout_no)
         .order_by(Clearance.decided_at, Clearance.id)
     )
-    return [ClearanceView(each.decision, each.rule, each.reason, officer, each.decided_at) for each, officer in rows.tuples()]
+    return [ClearanceView(each.decision, each.rule, each.reason, officer, each.decided_at) for each, officer in rows]
 
 
 async def open_disputes(session: AsyncSession, after: tuple[datetime, UUID] | None = None, limit: int = PAGE) -> list[OpenDispute]:

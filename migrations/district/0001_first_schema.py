@@ -227,7 +227,7 @@ def _tables() -> None:
         sa.ForeignKeyConstraint(["bank_account_id"], ["bank_account.id"], name=op.f("fk_balance_report_bank_account_id_bank_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_balance_report")),
     )
-    op.create_index(op.f("ix_balance_report_bank_account_id_as_of"), "balance_report", ["bank_account_id", "as_of"], unique=False)
+    op.create_index(op.f("ix_balance_report_bank_account_id_as_of_id"), "balance_report", ["bank_account_id", "as_of", "id"], unique=False)
     op.create_index("ix_balance_report_unjudged", "balance_report", ["as_of"], unique=False, postgresql_where=sa.text("judged_at IS NULL"))
     op.create_table(
         "collection",

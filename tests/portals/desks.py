@@ -15,7 +15,7 @@ from app.ids import uuid7
 from app.main import create_app
 from app.portals.edge import cookie_name
 from app.registry.models import Institution
-from app.security import Staff, StaffRole
+from app.security import Role, Staff, StaffRole
 from app.settings import settings
 from tests.world import World
 
@@ -26,7 +26,7 @@ BASE = "http://escrow.test"
 class Desk:
     """A member of staff with their two ways in."""
 
-    end: StaffRole
+    end: Role
     token: str
     api: httpx.AsyncClient
     browser: httpx.AsyncClient

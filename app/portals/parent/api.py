@@ -1,16 +1,20 @@
 """JSON of the parent end: children, contracts, payments, lessons, refunds. Every row is the caller's own, or 404."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
+from app.idempotency import Answer
 from app.lessons import service as lessons
+from app.lessons.confirming import Confirmers, Wish
+from app.lessons.rules import how_many
+from app.lessons.service import Consent, Outcome
 from app.payments import queries as payment_views
 from app.payments import service as payments
 from app.portals.cashier import reach_bank
-from app.portals.edge import Home, Once, ParentCaller, Read, Write
+from app.portals.edge import Home, Once, ParentCaller, Read, Replayed, Write
 from app.portals.fields import Listed, PageByTime, PathId, PathNo, listed
 from app.portals.parent.answers import (
     ConfirmationInput,
@@ -111,12 +115,22 @@ async def own_lessons(
     return listed([LessonItem.model_validate(view) for view in views], [(view.starts_at, view.id) for view in views], paging)
 
 
-@router.post("/confirmations", summary="Confirm lessons")
-async def confirm(body: ConfirmationInput, caller: ParentCaller, once: Once) -> Confirmations:
-    """Consent that delivered lessons took place: their fees leave escrow for the institution."""
-    async with once.transaction() as session:
-        outcomes = await lessons.confirm(session, caller, body.lesson_ids)
-        return await once.answer(Confirmations(items=[ConfirmedLesson.model_validate(each) for each in outcomes]))
+@router.post("/confirmations", summary="Confirm lessons", response_model=Confirmations)
+async def confirm(request: Request, body: ConfirmationInput, caller: ParentCaller, home: Home, once: Once) -> Response:
+    """Consent that delivered lessons took place: their fees leave escrow for the institution.
+
+    Whoever confirms at the same time shares a commit; each has a key, an authority and an answer of their own.
+    """
+
+    def written(outcomes: list[Outcome]) -> Answer:
+        return once.written(Confirmations(items=[ConfirmedLesson.model_validate(each) for each in outcomes]))
+
+    confirmers = cast(Confirmers, request.app.state.confirmers)
+    wish = Wish(Consent(caller, how_many(body.lesson_ids)), once.attempt, written)
+    result = await confirmers.of(home).confirm(wish)
+    if result.replayed:
+        raise Replayed(result.answer)
+    return Response(result.answer.body, media_type="application/json")
 
 
 @router.post("/lessons/{lesson_id}/dispute", summary="Dispute a lesson")

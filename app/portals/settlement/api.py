@@ -98,7 +98,7 @@ async def run(caller: SettlementCaller, home: Home, once: Once, body: RunInput =
         await settlement_jobs.run_district(home, business_on, run_no, caller.actor)
         drafted = await settlement.payouts_of_district(session, business_on=business_on, run_no=run_no)
         page = listed_payouts(drafted, WHOLE_PAGE)
-        return await once.answer(Run(**page.model_dump(), business_date=business_on, run_no=run_no))
+        return await once.answer(Run(items=page.items, next_cursor=page.next_cursor, business_date=business_on, run_no=run_no))
 
 
 @router.get("/payouts", summary="Payouts of all institutions, newest first")

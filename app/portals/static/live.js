@@ -1,33 +1,53 @@
-// <section data-stream="/api/v1/…/stream" data-fragment="/…"> shows its fragment anew at every event of the stream.
-// The stream only wakes: what is shown always comes from the server whole, so a missed event loses nothing.
+// <div data-live="alert movement" data-alert="/api/v1/…/stream" data-movement="…"> follows event streams by the names of their events;
+// each <… data-on="alert" data-fragment="/…"> inside is shown anew at every event that it names.
+// Events only wake: what is shown always comes from the server whole, so a missed one loses nothing.
 "use strict";
 
-for (const section of document.querySelectorAll("[data-stream]")) {
-  const state = document.querySelector("[data-stream-state]");
-  let asked = false, busy = false;
+const RELOAD_AFTER_MS = 5000;
+const live = document.querySelector("[data-live]");
+const state = document.querySelector("[data-stream-state]");
+const unopened = new Set(live.dataset.live.split(" "));
+const shows = new Map();
 
-  const show = async () => {
+const keepShown = (part) => {
+  let asked = false, busy = false;
+  return async () => {
     if (busy) { asked = true; return; }
     busy = true;
     do {
       asked = false;
       try {
-        const answer = await fetch(section.dataset.fragment, { headers: { "HX-Request": "true" } });
+        const answer = await fetch(part.dataset.fragment, { headers: { "HX-Request": "true" } });
         if (answer.headers.has("HX-Redirect")) { location.assign(answer.headers.get("HX-Redirect")); return; }
-        if (answer.ok) section.innerHTML = await answer.text();
+        if (answer.ok) part.innerHTML = await answer.text();
       } catch { asked = false; }
     } while (asked);
     busy = false;
   };
+};
 
-  const source = new EventSource(section.dataset.stream);
-  let opened = false;
+for (const part of live.querySelectorAll("[data-fragment]")) {
+  const show = keepShown(part);
+  for (const name of part.dataset.on.split(" ")) shows.set(name, [...(shows.get(name) || []), show]);
+}
+
+for (const name of live.dataset.live.split(" ")) {
+  const source = new EventSource(live.dataset[name]);
+  const showAll = () => { for (const show of shows.get(name) || []) show(); };
+  let lost = false;
   source.onopen = () => {
-    if (state) state.dataset.streamState = "open";
-    if (opened) show();
-    opened = true;
+    unopened.delete(name);
+    if (state && unopened.size === 0) state.dataset.streamState = "open";
+    if (lost) showAll();
+    lost = false;
   };
-  source.onerror = () => { if (state) state.dataset.streamState = "waiting"; };
-  source.addEventListener(section.dataset.event || "message", show);
+  source.onerror = () => {
+    lost = true;
+    unopened.add(name);
+    if (state) state.dataset.streamState = "waiting";
+    // The browser has given up: signed out, or the service is not there.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), RELOAD_AFTER_MS);
+  };
+  source.addEventListener(name, showAll);
   window.addEventListener("pagehide", () => source.close());
 }

@@ -41,7 +41,9 @@ async def home(request: Request, caller: SupervisionCaller, district: Home, sess
     """The district live: totals and coverage, alerts, movements."""
     # Before the snapshot: what happens in between is shown, and told once more.
     heads = await feed_of(request, district).heads()
-    return render(request, "supervision/home.html", heads=heads, **await _money(session), **await _alerts(session))
+    return render(
+        request, "supervision/home.html", heads=heads, **await _money(session), **await _alerts(session), **await _waiting(session)
+    )
 
 
 @router.get("/live/money")
@@ -54,6 +56,12 @@ async def live_money(request: Request, caller: SupervisionCaller, session: Read)
 async def live_alerts(request: Request, caller: SupervisionCaller, session: Read) -> Response:
     """The part of the dashboard that every alert changes."""
     return render(request, "supervision/live_alerts.html", **await _alerts(session))
+
+
+@router.get("/live/waiting")
+async def live_waiting(request: Request, caller: SupervisionCaller, session: Read) -> Response:
+    """What waits for an officer besides alerts: it changes with either."""
+    return render(request, "supervision/live_waiting.html", **await _waiting(session))
 
 
 @router.get("/institutions")
@@ -188,11 +196,13 @@ async def _money(session: AsyncSession) -> dict[str, Any]:
 
 
 async def _alerts(session: AsyncSession) -> dict[str, Any]:
+    return {"alerts": await queries.alerts(session, open_only=True, limit=_FEW), "headline": facts.headline}
+
+
+async def _waiting(session: AsyncSession) -> dict[str, Any]:
     return {
-        "alerts": await queries.alerts(session, open_only=True, limit=_FEW),
         "held": await queries.held_payouts(session, limit=_FEW),
         "disputes": await queries.open_disputes(session, limit=_FEW),
-        "headline": facts.headline,
     }
 
 

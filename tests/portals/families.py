@@ -1,0 +1,55 @@
+"""A guardian at home: signed in, with a client for JSON and a browser for pages."""
+
+import re
+from html import unescape
+from io import BytesIO
+
+import httpx
+import zxingcpp
+from PIL import Image
+
+from app import security
+from app.portals.edge import cookie_name
+from app.security import Parent
+from tests.portals.desks import Desk, Desks
+
+
+async def at_home(desks: Desks, parent: Parent) -> Desk:
+    """A parent, signed in."""
+    async with desks.world.district.transaction() as session:
+        token = await security.open_session(session, "parent", guardian_id=parent.guardian_id)
+    api, browser = await desks.anybody(), await desks.anybody()
+    api.headers["Authorization"] = f"Bearer {token}"
+    browser.cookies.set(cookie_name("parent"), token)
+    return Desk("parent", token, api, browser)
+
+
+def link(page: str, label: str) -> str:
+    """Where a link of a page leads, by the text it shows."""
+    for address, text in re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', page, re.S):
+        if label in re.sub(r"<[^>]+>", "", text):
+            return unescape(address)
+    raise AssertionError(f"no link says {label}")
+
+
+def links(page: str, pattern: str) -> list[str]:
+    """The addresses on a page that look like this."""
+    return re.findall(rf'href="({pattern})"', page)
+
+
+def shown(page: str) -> str:
+    """What a page says, without its markup."""
+    body = page.partition("<main")[2].partition("</main>")[0]
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+def problem_of(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error in JSON."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text[:300]
+    return answer.status_code, answer.json()["code"]
+
+
+def scanned(png: bytes) -> str:
+    """What a phone reads out of a picture of a QR code."""
+    (found,) = zxingcpp.read_barcodes(Image.open(BytesIO(png)), formats=zxingcpp.BarcodeFormat.QRCode)
+    return str(found.text)
