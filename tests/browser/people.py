@@ -71,7 +71,8 @@ class Screen:
             await context.close()
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        # A used code's page is a 410, and a browser says so.
+        if message.type in ("error", "warning") and "410 (Gone)" not in message.text:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _answered(self, answer: Response) -> None:

@@ -184,7 +184,7 @@ async def ask_for_the_rest(screen: Screen, parent: Page) -> None:
     await screen.look(parent)
     await parent.get_by_role("link", name=re.compile("水彩")).first.click()
     await screen.look(parent)
-    await parent.get_by_role("link", name="申请退费").click()
+    await parent.get_by_role("link", name=re.compile("退还没上的")).click()
     await parent.get_by_label("退费原因").fill("搬家")
     await screen.look(parent)
     await parent.get_by_role("button", name=re.compile("退还")).click()

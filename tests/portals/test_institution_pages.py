@@ -4,8 +4,6 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
-import pytest
-
 from app import clock
 from app.refunds import service as refunds
 from app.registry.models import Institution
@@ -122,7 +120,7 @@ async def enter_teacher(desk: Desk) -> str:
     return (await desk.get("/teachers"))["items"][0]["id"]
 
 
-def class_form(teacher_id: str, **changes: Any) -> dict[str, Any]:
+def class_form(teacher_id: str) -> dict[str, Any]:
     return {
         "name": "周末书法",
         "subject": "书法",
@@ -134,7 +132,7 @@ def class_form(teacher_id: str, **changes: Any) -> dict[str, Any]:
         "starts_at": "09:00",
         "ends_at": "10:30",
         "weekdays": ["5", "6"],
-    } | changes
+    }
 
 
 async def test_a_class_is_opened_by_its_weekly_timetable(desks: Desks, world: World) -> None:
@@ -148,31 +146,32 @@ async def test_a_class_is_opened_by_its_weekly_timetable(desks: Desks, world: Wo
     assert meetings == ["2030-06-01T01:00:00Z", "2030-06-02T01:00:00Z", "2030-06-08T01:00:00Z", "2030-06-09T01:00:00Z"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"price": "12.345"}, "金额须为数字"),
-        ({"price": "-5"}, "金额须为数字"),
-        ({"price": "999999999999"}, "金额超出上限"),
-        ({"price": "0"}, "班级总价"),
-        ({"lesson_count": "0"}, "课时数须为"),
-        ({"lesson_count": "１２"}, "课时数须为"),
-        ({"seats": "9999"}, "招生名额须为"),
-        ({"starts_on": "soon"}, "请填写开课日期"),
-        ({"starts_on": "9999-12-31"}, "开课日期不合理"),
-        ({"starts_at": "25:00"}, "请填写上课时间"),
-        ({"ends_at": "08:00"}, "结束时间须晚于开始时间"),
-        ({"teacher_id": "somebody"}, "没有这位教师"),
-    ],
+REFUSED = (
+    ({"price": "12.345"}, "金额须为数字"),
+    ({"price": "-5"}, "金额须为数字"),
+    ({"price": "999999999999"}, "金额超出上限"),
+    ({"price": "0"}, "班级总价"),
+    ({"lesson_count": "0"}, "课时数须为"),
+    ({"lesson_count": "１２"}, "课时数须为"),
+    ({"seats": "9999"}, "招生名额须为"),
+    ({"starts_on": "soon"}, "请填写开课日期"),
+    ({"starts_on": "9999-12-31"}, "开课日期不合理"),
+    ({"starts_at": "25:00"}, "请填写上课时间"),
+    ({"ends_at": "08:00"}, "结束时间须晚于开始时间"),
+    ({"teacher_id": "somebody"}, "没有这位教师"),
 )
-async def test_a_refused_class_form_comes_back_as_it_was(desks: Desks, world: World, changes: dict[str, Any], said: str) -> None:
+
+
+async def test_a_refused_class_form_comes_back_as_it_was(desks: Desks, world: World) -> None:
     await world.wait_until(clock.now().replace(year=2030, month=5, day=20))
     desk = await desks.institution(await world.institution())
-    answer = await desk.submit("/classes", class_form(await enter_teacher(desk), **changes))
-    assert 400 <= answer.status_code < 500
-    page = unescape(answer.text)
-    assert said in page
-    assert "周末书法" in page
+    sound = class_form(await enter_teacher(desk))
+    for changes, said in REFUSED:
+        answer = await desk.submit("/classes", sound | changes)
+        assert 400 <= answer.status_code < 500, changes
+        page = unescape(answer.text)
+        assert said in page, changes
+        assert "周末书法" in page
     assert (await desk.get("/classes"))["items"] == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.contracts.models import Contract
 from app.ids import number
+from app.portals import cashier
 from app.registry.models import Institution
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
@@ -116,6 +117,19 @@ async def test_a_bank_that_is_away_keeps_nobody_from_an_answer(world: World, hom
     await world.wait(timedelta(minutes=1))
     await world.work()
     assert (await home.get(f"/payments/{payment['payment_no']}"))["cashier_url"]
+
+
+async def test_a_bank_that_hangs_is_not_waited_for(
+    world: World, home: Desk, parent: Parent, institution: Institution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = await world.sign(parent, await world.training_class(institution))
+    monkeypatch.setattr(cashier, "PATIENCE_SECONDS", 0.2)
+    await world.bank.knob("timeout_after", "collect", seconds=30)
+    payment = await made(home.post(f"/contracts/{contract.id}/payments", key="a"))
+    assert (await home.get(f"/payments/{payment['payment_no']}"))["order_status"] == "created"
+    await world.wait(timedelta(minutes=1))
+    await world.work()
+    assert (await home.get(f"/payments/{payment['payment_no']}"))["order_status"] == "opened"
 
 
 async def test_money_that_came_twice_is_seen_on_its_way_back(world: World, home: Desk, parent: Parent, institution: Institution) -> None:

@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from app import clock
 from app.registry.models import Institution
 from tests.portals.desks import Desk, Desks
@@ -63,10 +61,11 @@ async def test_a_run_needs_its_key(desks: Desks, world: World) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency.other_request")
 
 
-@pytest.mark.parametrize("run_no", [0, -1, 1.5, "1", 1000, 10**30])
-async def test_a_run_number_is_a_small_whole_number(desks: Desks, run_no: Any) -> None:
-    refused = await (await desks.clerk()).post("/runs", {"run_no": run_no}, "key")
-    assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid")
+async def test_a_run_number_is_a_small_whole_number(desks: Desks) -> None:
+    desk = await desks.clerk()
+    for run_no in (0, -1, 1.5, "1", 1000, 10**30):
+        refused = await desk.post("/runs", {"run_no": run_no}, "key")
+        assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid"), run_no
 
 
 async def test_tomorrow_cannot_be_settled(desks: Desks, world: World) -> None:

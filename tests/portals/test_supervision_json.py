@@ -99,10 +99,11 @@ async def test_an_alert_is_taken_up_and_closed_with_notes(desks: Desks, world: W
     assert await audited(world) == [("supervision.alert_acknowledged", "联系机构"), ("supervision.alert_resolved", "已补足")]
 
 
-@pytest.mark.parametrize("body", [{}, {"note": ""}, {"note": " "}, {"note": "x" * 501}, {"note": "a\0b"}, {"note": 5}])
-async def test_a_decision_needs_its_words(desks: Desks, body: dict[str, Any]) -> None:
-    refused = await (await desks.officer()).post(f"/alerts/{uuid4()}/acknowledge", body)
-    assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid")
+async def test_a_decision_needs_its_words(desks: Desks) -> None:
+    desk = await desks.officer()
+    for body in ({}, {"note": ""}, {"note": " "}, {"note": "x" * 501}, {"note": "a\0b"}, {"note": 5}):
+        refused = await desk.post(f"/alerts/{uuid4()}/acknowledge", body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid"), body
 
 
 async def test_a_held_payout_is_released_once(desks: Desks, world: World) -> None:
