@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -21,8 +22,11 @@ from app import districts, security
 from app.db import Database, District
 from app.districts import APP_ROLE, OWNER_ROLE, UnsafeStart
 from app.errors import DomainError, NotFound
+from app.ledger import export as books
 from app.ledger.check import check_books as broken_rows
+from app.ledger.journal import Scope
 from app.money import yuan
+from app.portals.glossary import glossary
 from app.registry import service as registry
 from app.registry.models import Institution
 from app.registry.rules import InstitutionDraft
@@ -211,6 +215,40 @@ def check_books(
     broken = _run(work())
     console.print(f"发现 {broken} 处不符" if broken else "账簿核对无误")
     raise typer.Exit(min(broken, 1))
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; its ending says what: .beancount, .csv or .xlsx.")],
+    book: Annotated[UUID | None, typer.Option(help="The id of one institution; by default all.")] = None,
+    from_on: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; by default from the start.")] = None,
+    to_on: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day; by default up to now.")] = None,
+    district: DistrictCode = "",
+) -> None:
+    """Write the books, or a part of them, to a file for auditors."""
+    form = next((form for form in books.FORMS if file.name.endswith(f".{form.suffix}")), None)
+    if form is None:
+        _fail("文件名须以 .beancount、.csv 或 .xlsx 结尾")
+    unfinished = file.with_name(f"{file.name}.part")
+
+    async def work() -> None:
+        scope = Scope(book, from_on and from_on.date(), to_on and to_on.date())
+        async with _district(district) as home:
+            async with home.transaction() as session:
+                await books.record(session, OPERATOR, form, scope)
+                words = await glossary(session)
+            async for part in books.stream(home, form, scope, words):
+                out.write(part)
+
+    try:
+        with unfinished.open("wb") as out:
+            _run(work())
+        unfinished.replace(file)
+    except OSError as error:
+        _fail(f"无法写入文件：{type(error).__name__}")
+    finally:
+        unfinished.unlink(missing_ok=True)
+    console.print(str(file), markup=False)
 
 
 @app.command("run-sample")

@@ -42,13 +42,15 @@ def configure(log_format: Literal["json", "console"]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    last: list[Processor] = (
+        [structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if log_format == "json"
+        else [_join_exception, structlog.dev.ConsoleRenderer(colors=False)]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last]
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
     root = logging.getLogger()
@@ -95,4 +97,11 @@ def _describe_exception(logger: WrappedLogger, name: str, event: EventDict) -> E
     error = found[1] if isinstance(found, tuple) else found
     if isinstance(error, BaseException):
         event["exception"] = describe(error)
+    return event
+
+
+def _join_exception(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """On a console an exception is one text of several lines."""
+    if "exception" in event:
+        event["exception"] = "\n".join(event["exception"])
     return event

@@ -15,6 +15,7 @@ from bank_adapters.port import Bank, BankRefused, BankUnknown, CollectionRequest
 
 LEASE = timedelta(seconds=30)
 """How long a claimed order stays with the worker that claimed it; longer than any bank call may take."""
+RETRY = timedelta(seconds=3)
 ASK_EVERY = timedelta(seconds=20)
 """How often the bank is asked about an open order, in case its notice got lost."""
 
@@ -31,7 +32,7 @@ async def open_collection(district: District, banks: Banks, reference: str) -> C
     try:
         order = await bank.collect(request)
     except BankUnknown:
-        return row
+        return await _later(district, reference)
     except BankRefused:
         return await _end(district, reference, "refused")
     return await _record(district, reference, order)
@@ -108,6 +109,14 @@ async def _record(district: District, reference: str, order: Order) -> Collectio
             row.ended_at = None if row.status == "opened" else clock.now()
         row.cashier_url = order.cashier_url
         row.due_at = clock.now() + ASK_EVERY
+        return row
+
+
+async def _later(district: District, reference: str) -> Collection:
+    """The bank did not answer: its next turn comes long before the lease would end."""
+    async with district.transaction() as session:
+        row = await session.get_one(Collection, reference, with_for_update={"key_share": True}, populate_existing=True)
+        row.due_at = clock.now() + RETRY
         return row
 
 

@@ -46,10 +46,10 @@ async def export(session: AsyncSession, scope: Scope, glossary: Glossary) -> Asy
 def head(district: str, scope: Scope, seal: Seal) -> str:
     """What the file holds, and where the log stood."""
     which = f"book {scope.book_id}" if scope.book_id else "every book"
-    days = f"{scope.from_on or 'the first'} to {scope.to_on or 'the last'} day"
     return (
         f'option "title" "{district}"\noption "operating_currency" "CNY"\n\n'
-        f"; District {district}, {which}, {days}; the days are those of the entry into the books, in Asia/Shanghai.\n"
+        f"; District {district}, {which}, {scope.from_on or 'beginning'} to {scope.to_on or 'end'};"
+        " a transfer's day is that of its entry into the books, in Asia/Shanghai.\n"
         f"; The log is sealed up to voucher {seal.seq}, leaf {seal.leaf_hash.hex() or 'none'}.\n"
         f"; {seal.waiting} transfers of these days wait for their voucher number and are left out.\n"
     )

@@ -26,6 +26,7 @@ class Form:
 BEANCOUNT = Form("beancount", "text/plain; charset=utf-8", beancount.export)
 CSV = Form("csv", "text/csv; charset=utf-8", sheets.as_csv)
 EXCEL = Form("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", sheets.as_workbook)
+FORMS = (BEANCOUNT, CSV, EXCEL)
 
 
 async def record(session: AsyncSession, actor: str, form: Form, scope: Scope) -> None:

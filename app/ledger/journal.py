@@ -24,7 +24,7 @@ _STALLED = "60s"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is exported: one book or all, from the first to the last of some business dates or everything.
+    """What is exported: one book or all, from a first to a last day or everything.
 
     Raises BadInput `ledger.bad_range` where the dates run backwards or lie outside 2000 to 2999.
     """
@@ -201,11 +201,12 @@ async def frames(session: AsyncSession, scope: Scope) -> AsyncIterator[list[Fram
 
 
 async def last_day(session: AsyncSession, scope: Scope) -> date:
-    """The last day of a scope; of an open one, the day of the last change, or today in empty books."""
+    """The last day of a scope; of an open one, the day of the last change, or its first day where nothing has happened since."""
     if scope.to_on:
         return scope.to_on
     changed_at: datetime | None = await session.scalar(text(_for(_LAST_CHANGE, scope, "a")), scope.values)
-    return clock.business_date(changed_at or clock.now())
+    changed_on = clock.business_date(changed_at or clock.now())
+    return max(changed_on, scope.from_on or changed_on)
 
 
 async def seal(session: AsyncSession, scope: Scope) -> Seal:

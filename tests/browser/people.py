@@ -63,7 +63,8 @@ class Screen:
             self.complaints.append(f"{page.url} is {wide} wide in a window of {window}")
         if PICTURES:
             self._pictures += 1
-            name = f"{self.viewport['width']}-{self._pictures:02d}-{page.url.split('/', 3)[3].split('?')[0].replace('/', '_')[:40] or 'home'}"
+            path = page.url.split("/", 3)[3].split("?")[0].replace("/", "_")[:40] or "home"
+            name = f"{self.viewport['width']}-{self._pictures:02d}-{path}"
             await page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
     async def close(self) -> None:

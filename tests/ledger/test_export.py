@@ -44,8 +44,9 @@ async def test_bean_check_accepts_one_book(story: Story, tmp_path: Path) -> None
 
 async def test_bean_check_accepts_ranges_that_open_and_close_with_the_ledgers_balances(story: Story, tmp_path: Path) -> None:
     first, second, third, fourth = story.days
-    for from_on, to_on in ((first, first), (second, third), (third, fourth), (None, second), (fourth, None)):
-        last = to_on or fourth
+    later = fourth + 30 * DAY
+    for from_on, to_on in ((first, first), (second, third), (third, later), (None, second), (fourth, None), (later, None)):
+        last = to_on or max(fourth, from_on or fourth)
         file = await beancount(story.district, Scope(from_on=from_on, to_on=to_on))
         assert await complaints(file, tmp_path) == []
         assert not_empty(asserted(file, last + DAY)) == not_empty(await balances(story.district, last))

@@ -138,6 +138,7 @@ async def training_class(request: Request, class_id: PathId, caller: Institution
         contracts=signed,
         page=listed(schedule, [(each.starts_at, each.id) for each in schedule], paging),
         forbidden=_forbidden(caller, institution.kind, view),
+        now=clock.now(),
     )
 
 

@@ -9,17 +9,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.types import Send
 
 from app.db import District
 from app.errors import Unavailable
 from app.ledger import export
 from app.ledger.export import BEANCOUNT, CSV, EXCEL, Form
-from app.ledger.journal import Glossary, Scope
+from app.ledger.journal import Scope
 from app.portals.edge import Home, SupervisionCaller
-from app.portals.words import word
-from app.registry import queries as registry
+from app.portals.glossary import glossary
 
 router = APIRouter(prefix="/api/v1/supervision", tags=["supervision"])
 
@@ -69,16 +67,6 @@ async def ledger_csv(caller: SupervisionCaller, home: Home, scope: Asked) -> Dow
 async def ledger_xlsx(caller: SupervisionCaller, home: Home, scope: Asked) -> Download:
     """The same as the CSV, with amounts and days as numbers and dates."""
     return await _download(home, caller.actor, EXCEL, scope)
-
-
-async def glossary(session: AsyncSession) -> Glossary:
-    """What an export calls kinds, ledger accounts and institutions."""
-    names: dict[UUID, str] = {}
-    after = None
-    while page := await registry.institutions(session, after):
-        names |= {each.id: each.name for each in page}
-        after = (page[-1].created_at, page[-1].id)
-    return Glossary(word, names)
 
 
 async def _download(home: District, actor: str, form: Form, scope: Scope) -> Download:
