@@ -33,7 +33,7 @@ class School:
         self._stage = stage
         self._seed = seed
         self._plan = plan
-        self._id = UUID(int=0)
+        self.id = UUID(int=0)
         self._teachers: list[UUID] = []
         self._classes: dict[int, UUID] = {}
         self._families: dict[UUID, tuple[FamilyPlan, Family]] = {}
@@ -41,16 +41,15 @@ class School:
         self._hesitating: list[tuple[FamilyPlan, Family, Payment]] = []
         self._trying_again: list[FamilyPlan] = []
 
-    async def enter(self) -> UUID:
-        """The institution is entered in the register, with its accounts and its teachers; its id."""
+    async def enter(self) -> None:
+        """The institution is entered in the register, with its accounts and its teachers."""
         plan, chance = self._plan, dice(self._seed, "teachers", self._plan.number)
         address = f"{plan.place}驿都大道{plan.number + 1}号"
         entered = await self._stage.institution(plan.number + 1, plan.name, plan.trade.kind, address, plan.lines)
-        self._id = entered.id
+        self.id = entered.id
         for position, (_, subject) in enumerate(plan.trade.courses):
             certificate_no = f"{plan.number + 1:06d}{position + 1:02d}"
-            self._teachers.append(await self._stage.teacher(self._id, invented.person_name(chance), certificate_no, subject))
-        return self._id
+            self._teachers.append(await self._stage.teacher(self.id, invented.person_name(chance), certificate_no, subject))
 
     async def surprise(self, day: date) -> None:
         """Now and then a stranger's money arrives, without a reference."""
@@ -64,7 +63,7 @@ class School:
             if course.opens_on == day:
                 teacher_id = self._teachers[number % len(self._teachers)]
                 opened = await self._stage.open_class(
-                    self._id, teacher_id, course.name, course.subject, course.price_fen, MOST_FAMILIES + 2, course.sessions
+                    self.id, teacher_id, course.name, course.subject, course.price_fen, MOST_FAMILIES + 2, course.sessions
                 )
                 self._classes[number] = opened.training_class.id
 
@@ -87,9 +86,9 @@ class School:
 
     async def deliver(self) -> None:
         """Every class session that is over is marked, with the children who came."""
-        for held in await self._stage.ended_sessions(self._id):
+        for held in await self._stage.ended_sessions(self.id):
             enrolled = await self._stage.roster(held.id)
-            await self._stage.deliver(self._id, held.id, [child for child in enrolled if self._came(child, held.number)])
+            await self._stage.deliver(self.id, held.id, [child for child in enrolled if self._came(child, held.number)])
 
     async def respond(self, day: date) -> None:
         """Families confirm what was delivered, all of a child's lessons in one call, or object; some leave."""

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -58,6 +59,11 @@ class Play:
         self._schools = [School(stage, simulation.seed, plan) for plan in plans]
         self._authorities = Authorities(stage, simulation.seed, officer)
 
+    @property
+    def first_institution_id(self) -> UUID:
+        """One of the institutions, once the play runs."""
+        return self._schools[0].id
+
     async def run(self, advance: Callable[[date], None]) -> None:
         """Play every day, saying so after each; real time is back when this ends."""
         first_on = self._simulation.first_on
@@ -85,7 +91,6 @@ class Play:
         await self._each(lambda school: school.enrol(day))
         await self._at(day, time(10, 20))
         await self._each(lambda school: school.pay_late())
-        await self._stage.rest()
         await self._at(day, time(10, 45))
         await self._stage.rest()
 
@@ -143,9 +148,10 @@ async def simulate(folder: Path, simulation: Simulation, code: str | None, conso
             async with _own_bank(installation, code) as (bank, banks):
                 stage = Stage(database.district(code), banks, bank, ground.CONNECTION)
                 console.print(f"在 {place}（{code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}")
-                officer = await _sign_ins(stage, installation)
+                play = Play(simulation, stage, place, await _officer(stage, installation))
                 with progress(simulation.days, console) as advance:
-                    await Play(simulation, stage, place, officer).run(advance)
+                    await play.run(advance)
+                await _let_in(stage, installation, play.first_institution_id)
                 report = await closing_report(stage)
         finally:
             await database.aclose()
@@ -170,15 +176,19 @@ async def _own_bank(installation: Installation, code: str) -> AsyncIterator[tupl
             await banks.aclose()
 
 
-async def _sign_ins(stage: Stage, installation: Installation) -> SupervisionStaff:
-    """People who can look at the district in the web service; the officer among them."""
-    passwords = installation.secrets
-    await stage.staff("settlement", STAFF["settlement"], passwords["settlement_password"], "结算专员")
-    return stage.officer(await stage.staff("supervision", STAFF["supervision"], passwords["supervision_password"], "监管专员"))
+async def _officer(stage: Stage, installation: Installation) -> SupervisionStaff:
+    """Who decides in the simulation; people can sign in as this officer afterwards."""
+    password = installation.secrets["supervision_password"]
+    return stage.officer(await stage.staff("supervision", STAFF["supervision"], password, "监管专员"))
+
+
+async def _let_in(stage: Stage, installation: Installation, institution_id: UUID) -> None:
+    """The other people who can look at the district in the web service."""
+    await stage.staff("settlement", STAFF["settlement"], installation.secrets["settlement_password"], "结算专员")
+    await stage.staff("institution", STAFF["institution"], installation.secrets["institution_password"], "教务老师", institution_id)
 
 
 def _say_how_to_look(installation: Installation, code: str, console: Console) -> None:
     console.print("在网页中查看：运行 make run，然后打开")
-    for role in ("supervision", "settlement"):
-        password = installation.secrets[f"{role}_password"]
-        console.print(f"  /{role}/sign-in?district={code}  用户名 {STAFF[role]}  密码 {password}")
+    for role, username in STAFF.items():
+        console.print(f"  /{role}/sign-in?district={code}  用户名 {username}  密码 {installation.secrets[f'{role}_password']}")

@@ -1,16 +1,13 @@
 """What start-up refuses, and that nothing invented ever gets into a database with real money, or the other way round."""
 
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app import districts, security
 from app.db import Database, District
@@ -21,38 +18,6 @@ from tests.conftest import Server
 from tests.sample.commands import ROOT, Operator, run_cli
 
 KEYS = {"bank": {"api_key": "k" * 16, "notice_secret": "whsec_" + "A" * 44}}
-
-
-@pytest.fixture(scope="session")
-async def live_template(server: Server, admin: AsyncEngine) -> str:
-    """A database that holds one live district and nothing else."""
-    name = f"escrow_live_template_{os.getpid()}"
-    await districts.bootstrap(server.url("admin", "postgres"), name, "test", "test")
-    await districts.create(server.url("escrow_owner", name), "510112", "龙泉驿区")
-    return name
-
-
-@pytest.fixture
-async def live_name(admin: AsyncEngine, live_template: str) -> AsyncIterator[str]:
-    """A fresh copy of it."""
-    name = f"escrow_live_{secrets.token_hex(6)}"
-    async with admin.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {live_template} OWNER escrow_owner"))
-        yield name
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-@pytest.fixture
-def live_owner_url(server: Server, live_name: str) -> str:
-    return server.url("escrow_owner", live_name)
-
-
-@pytest.fixture
-async def live(server: Server, live_name: str) -> AsyncIterator[Database]:
-    """The live database as the application's role sees it."""
-    made = Database(server.url("escrow_app", live_name))
-    yield made
-    await made.aclose()
 
 
 async def reasons(database: Database, **settings: object) -> list[str]:
