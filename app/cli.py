@@ -31,6 +31,7 @@ from app.registry import service as registry
 from app.registry.models import Institution
 from app.registry.rules import InstitutionDraft
 from app.sample.demo import play as play_demo
+from app.sample.ground import at_hand
 from app.sample.people import Unexpected
 from app.sample.processes import Ended
 from app.sample.run import run_sample as serve_sample
@@ -200,7 +201,7 @@ def check_books(
 
     async def work() -> int:
         found = 0
-        async with _database(_configured("DATABASE_URL", settings().database_url)) as database:
+        async with _serving() as database:
             codes = [entry.code for entry in await districts.entries(database)]
             if district and district not in codes:
                 raise NotFound("districts.unknown", "没有这个区县")
@@ -295,8 +296,15 @@ async def _database(url: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
+async def _serving() -> AsyncIterator[Database]:
+    with at_hand(settings().data_dir) as url:
+        async with _database(url) as database:
+            yield database
+
+
+@asynccontextmanager
 async def _district(code: str) -> AsyncIterator[District]:
-    async with _database(_configured("DATABASE_URL", settings().database_url)) as database:
+    async with _serving() as database:
         known = code or await districts.default_district(database, settings().district)
         await districts.mode_of(database, known)
         yield database.district(known)

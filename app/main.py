@@ -140,10 +140,14 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until told to stop."""
-    configured = settings()
-    telemetry.configure(configured.log_format)
+    telemetry.configure(settings().log_format)
+    serve(create_app(settings()), settings())
+
+
+def serve(app: FastAPI, configured: Settings) -> None:
+    """Answer requests until told to stop; exits with status 3 where the application does not start."""
     config = uvicorn.Config(
-        create_app(configured),
+        app,
         host=configured.host,
         port=configured.port,
         loop="uvloop",

@@ -1,7 +1,10 @@
 """Where a sample stands: its database, with the roles and the tables, and districts that nothing real will ever use."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import delete, text
 
@@ -13,7 +16,6 @@ from app.errors import Conflict, NotFound
 from app.sample.installation import Installation
 from app.settings import settings
 
-SAMPLE_CODE, SAMPLE_NAME = "510112", "龙泉驿区"
 CONNECTION = "mock"
 _DATABASE = "escrow"
 _NEIGHBOURS = {
@@ -61,6 +63,23 @@ def configured() -> Addresses:
     if not settings().database_url or not settings().owner_database_url:
         raise NotFound("sample.no_database_url", "--into-database-url 需要同时设置 DATABASE_URL 与 ESCROW_OWNER_DATABASE_URL")
     return Addresses(settings().owner_database_url, settings().database_url)
+
+
+@contextmanager
+def at_hand(folder: Path) -> Iterator[str]:
+    """Where the application's role finds the configured database, or else the sample's own, which runs for the length of the block.
+
+    Raises NotFound `sample.no_database`.
+    """
+    if settings().database_url:
+        yield settings().database_url
+        return
+    if not (folder / "pg" / "PG_VERSION").exists():
+        raise NotFound("sample.no_database", "请先设置 DATABASE_URL，或运行 make run 生成示例")
+    installation = Installation(folder)
+    installation.adopt()
+    with installation.postgres() as server:
+        yield server.url(APP_ROLE, _DATABASE)
 
 
 async def embedded(installation: Installation, server: EmbeddedPostgres) -> Addresses:

@@ -16,6 +16,7 @@ from app.errors import Conflict
 STAFF = {"institution": "sample-institution", "settlement": "sample-settlement", "supervision": "sample-supervision"}
 """User names of the sample's staff; start-up refuses such names in a live district."""
 
+SAMPLE_CODE, SAMPLE_NAME = "510112", "龙泉驿区"
 KEYS = ("secret_key", "data_key", "index_key")
 
 
@@ -30,7 +31,7 @@ class Installation:
     def environment(self) -> dict[str, str]:
         """The settings by which a process can read this installation's personal data and signatures."""
         named = {f"ESCROW_{name.upper()}": self.secrets[name] for name in KEYS}
-        return named | {"ESCROW_DATA_DIR": str(self.folder)}
+        return named | {"ESCROW_DATA_DIR": str(self.folder), "ESCROW_DISTRICT": SAMPLE_CODE}
 
     def adopt(self) -> None:
         """Let this very process use the installation's secrets."""

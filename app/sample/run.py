@@ -14,8 +14,8 @@ from app.banking.banks import Banks
 from app.db import Database
 from app.errors import Conflict
 from app.sample import ground
-from app.sample.ground import CONNECTION, SAMPLE_CODE, SAMPLE_NAME, Addresses, refuse_configured_database
-from app.sample.installation import STAFF, Installation
+from app.sample.ground import CONNECTION, Addresses, refuse_configured_database
+from app.sample.installation import SAMPLE_CODE, SAMPLE_NAME, STAFF, Installation
 from app.sample.invented import phone
 from app.sample.processes import Child, Ended, child, free_port, mock_bank
 from app.sample.seed import PARENT, is_seeded, seed, sign_in_phones
@@ -97,7 +97,6 @@ class Sample:
         return self._installation.environment() | {
             "DATABASE_URL": addresses.app,
             "PORT": str(self._port),
-            "ESCROW_DISTRICT": SAMPLE_CODE,
             "ESCROW_BANK_KEYS": json.dumps({CONNECTION: keys}),
             "ESCROW_SMS": "console",
             "ESCROW_SAMPLE_SIGN_IN": json.dumps(dict.fromkeys(sign_in_phones(), self._secrets["sign_in_code"])),

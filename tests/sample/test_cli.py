@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -87,8 +88,8 @@ async def test_check_books_names_each_broken_row_and_fails(
     assert await operator.done("check-books", "--book", "00000000-0000-0000-0000-000000000001") == "账簿核对无误\n"
 
 
-def test_a_missing_setting_and_an_absent_server_are_one_sentence_without_a_trace() -> None:
+def test_no_database_and_an_absent_server_are_one_sentence_without_a_trace(tmp_path: Path) -> None:
     for url, sentence in (("", "请先设置 DATABASE_URL"), ("postgresql+asyncpg://escrow_app@127.0.0.1:1/escrow", "无法连接数据库")):
-        command = run_cli("check-books", DATABASE_URL=url)
+        command = run_cli("check-books", DATABASE_URL=url, ESCROW_DATA_DIR=str(tmp_path))
         assert (command.returncode, command.stderr.count("\n")) == (1, 1)
         assert sentence in command.stderr

@@ -7,7 +7,8 @@ from app import districts
 from app.db import Database
 from app.errors import Conflict
 from app.sample import ground
-from app.sample.ground import CONNECTION, SAMPLE_CODE, Addresses
+from app.sample.ground import CONNECTION, Addresses
+from app.sample.installation import SAMPLE_CODE
 from tests.conftest import Server
 
 

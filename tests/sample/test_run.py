@@ -44,9 +44,7 @@ async def command(sample: RunningSample, *arguments: str) -> tuple[int, str]:
 
 
 async def books_check(sample: RunningSample) -> None:
-    url = f"postgresql+asyncpg://escrow_app@/escrow?host={sample.folder / 'pg'}"
-    checked = await asyncio.to_thread(run_cli, "check-books", DATABASE_URL=url)
-    assert (checked.returncode, checked.stdout) == (0, "账簿核对无误\n")
+    assert await command(sample, "check-books") == (0, "账簿核对无误\n")
 
 
 async def what_the_people_find(sample: RunningSample) -> None:

@@ -1,0 +1,55 @@
+"""One-lesson confirmations over HTTP, beside the two routes that they are held against."""
+
+import json
+import random
+from collections.abc import Iterator
+
+from tests.bench.ground import DISTRICT, Ground, Size
+from tests.bench.serving import Load, Request, Serving
+
+ROUNDS = 5
+SECONDS = 3.0
+MOST_PER_ROUND = 10_000
+SIZE = Size(institutions=25, families=50, lessons=48, confirmed=0)
+EMPTY, INSERT, CONFIRM = "/api/v1/parent/bench/empty", "/api/v1/parent/bench/insert", "/api/v1/parent/confirmations"
+
+
+def token(family: int) -> str:
+    """The session token of a loaded family's guardian."""
+    return f"{DISTRICT}.{family:043d}"
+
+
+async def delivered(ground: Ground, database: str, size: Size) -> list[Request]:
+    """One request for each lesson that waits for its confirmation, in no order."""
+    connection = await ground.connect("escrow_owner", database)
+    rows = await connection.fetch("""
+        SELECT l.id, s.n FROM lesson l
+        JOIN (SELECT guardian_id, row_number() OVER (ORDER BY id) AS n FROM principal_session) s ON s.guardian_id = l.guardian_id
+        WHERE l.status = 'delivered'
+    """)
+    await connection.close()
+    requests: list[Request] = [
+        ("POST", CONFIRM, token(row["n"]), f"key-{row['id']}", json.dumps({"lesson_ids": [str(row["id"])]})) for row in rows
+    ]
+    random.Random(1).shuffle(requests)
+    return requests
+
+
+def to(path: str, size: Size) -> list[Request]:
+    """The same empty request from many families."""
+    return [("POST", path, token(family), "", "") for family in range(1, size.all_families + 1)]
+
+
+async def rounds(server: Serving, requests: list[Request], size: Size, count: int = ROUNDS) -> Iterator[dict[str, Load]]:
+    """Each route under the same load, in turn, several times over; the first turn warms up and is dropped."""
+    found = []
+    for _ in range(count + 1):
+        mine, requests[:] = requests[:MOST_PER_ROUND], requests[MOST_PER_ROUND:]
+        found.append(
+            {
+                "empty": await server.load(to(EMPTY, size), SECONDS, again=True),
+                "insert": await server.load(to(INSERT, size), SECONDS, again=True),
+                "confirm": await server.load(mine, SECONDS),
+            }
+        )
+    return iter(found[1:])

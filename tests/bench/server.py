@@ -1,0 +1,39 @@
+"""The web process as it is, with two more routes to hold it against: `python -m tests.bench.server`."""
+
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from app import clock, telemetry
+from app.ids import uuid7
+from app.main import create_app, serve
+from app.portals.edge import ParentCaller, Write
+from app.settings import settings
+
+TABLE = "CREATE TABLE bench_row (id uuid PRIMARY KEY, guardian_id uuid NOT NULL, at timestamptz NOT NULL); GRANT INSERT ON bench_row TO escrow_app"
+
+router = APIRouter(prefix="/api/v1/parent/bench")
+_INSERT = text("INSERT INTO bench_row (id, guardian_id, at) VALUES (:id, :guardian_id, :at)")
+
+
+@router.post("/empty")
+async def empty(caller: ParentCaller) -> dict[str, str]:
+    """Knows its caller and does nothing."""
+    return {"actor": caller.actor}
+
+
+@router.post("/insert")
+async def insert(caller: ParentCaller, session: Write) -> dict[str, str]:
+    """Knows its caller, inserts one row and commits it before the answer leaves."""
+    await session.execute(_INSERT, {"id": uuid7(), "guardian_id": caller.guardian_id, "at": clock.now()})
+    return {"actor": caller.actor}
+
+
+def main() -> None:
+    telemetry.configure(settings().log_format)
+    app = create_app(settings())
+    app.include_router(router)
+    serve(app, settings())
+
+
+if __name__ == "__main__":
+    main()
