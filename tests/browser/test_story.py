@@ -4,11 +4,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from playwright.async_api import Page, expect
 
 from app.sample.people import Person
 from tests.browser.people import Screen, decoded
 
+# A whole sample starts before the first of them.
+pytestmark = pytest.mark.timeout(300)
 LESSON_FEN = 120_000
 
 

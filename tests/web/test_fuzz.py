@@ -1,96 +1,108 @@
 """The whole API under fire: what its own description allows, what it forbids, and what no description thinks of."""
 
+import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
 
 import anyio.to_thread
-import hypothesis
+import httpx
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
-from schemathesis.checks import load_all_checks
+from schemathesis import Case, GenerationMode
+from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 
-from app.crypto import keyed_hash
 from app.db import Database
-from app.payments import codes
-from app.refunds import service as refunds
-from app.settlement import jobs as settlement_jobs
-from app.supervision.service import raise_alert
-from bank_adapters.mock_bank.client import MockBank
-from tests.portals.desks import Desk, desks_of
-from tests.portals.families import at_home
-from tests.portals.port import served
-from tests.school import found_school
+from app.main import create_app
+from app.settings import settings
+from tests.web.stage import Stage, staged
 from tests.world import World
 
-OWN_EXAMPLES, OTHERS_EXAMPLES = 10, 2
 ENDLESS = ("/api/v1/supervision/alerts/stream", "/api/v1/supervision/movements/stream")
 SIGNS_OUT = "/api/v1/auth/session"
-CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+DESCRIBED = [status_code_conformance, content_type_conformance, response_schema_conformance]
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A served district in the middle of its life: who is signed in, and the ids of what is there, by parameter name."""
-
-    url: str
-    tokens: dict[str, str]
-    known: dict[str, list[str]]
+PROBLEM = {"type", "title", "status", "code", "detail", "request_id"}
 
 
 @pytest.fixture
 async def stage(world: World, database: Database) -> AsyncIterator[Stage]:
-    async with AsyncExitStack() as stack:
-        desks = await stack.enter_async_context(desks_of(world, database))
-        known, parent, institution = await _lived_in(world)
-        people: list[Desk] = [
-            await at_home(desks, parent),
-            await desks.institution(institution),
-            await desks.clerk(),
-            await desks.officer(),
-        ]
-        url = await stack.enter_async_context(served(desks))
-        yield Stage(url, {desk.end: desk.token for desk in people}, known)
+    async with staged(world, database) as served:
+        yield served
 
 
-async def _lived_in(world: World) -> tuple[dict[str, list[str]], Any, Any]:
-    school = await found_school(world, lesson_count=4)
-    first, second, third = [await school.enrol() for _ in range(3)]
-    await school.deliver(1, first, second, third)
-    await school.deliver(2, first)
-    await school.confirm(first, 1)
-    await school.dispute(second, 1)
-    drafted = await settlement_jobs.run_district(world.district, world_date(), 1, "system")
-    async with world.district.transaction() as session:
-        refund = await refunds.request(session, third.parent, third.contract.id, "搬家")
-    async with world.district.transaction() as session:
-        await raise_alert(session, school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})
-    await world.work()
-    waiting = await school.sign(first.parent, await world.child(first.parent, "王小红"))
-    payment = await world.order(first.parent, waiting.contract)
-    known = {
-        "contract_id": [first.contract.id, waiting.contract.id, second.contract.id],
-        "lesson_id": [*first.lesson_ids, second.lesson_ids[0], third.lesson_ids[0]],
-        "lesson_ids": [*first.lesson_ids, second.lesson_ids[0]],
-        "class_id": [school.training_class.id],
-        "class_session_id": [each.id for each in school.sessions],
-        "student_id": [first.student.id, second.student.id],
-        "attended_student_ids": [first.student.id, second.student.id],
-        "teacher_id": [school.training_class.teacher_id],
-        "institution_id": [school.institution.id],
-        "book": [school.institution.id],
-        "payout_id": [each.id for each in drafted],
-        "payment_no": [payment.payment_no],
-        "refund_no": [refund.refund_no],
-        "connection": ["mock"],
-        "code": [codes.code_for(payment)],
-    }
-    return {name: [str(each) for each in values] for name, values in known.items()}, first.parent, school.institution
+def operations() -> list[APIOperation[Any, Any, Any, Any]]:
+    """Every operation that answers and ends."""
+    description = schemathesis.openapi.from_dict(create_app(settings()).openapi())
+    found = [each.ok() for each in description.get_all_operations()]
+    return [each for each in found if each.path not in (*ENDLESS, SIGNS_OUT)]
+
+
+def may(path: str, role: str) -> bool:
+    return path.startswith((f"/api/v1/{role}/", "/api/v1/public/", "/api/v1/auth/", "/qr/"))
+
+
+class Fire:
+    """Requests out of the description, as one role."""
+
+    def __init__(self, stage: Stage, role: str) -> None:
+        self._stage = stage
+        self._connection = requests.Session()
+        self._connection.trust_env = False
+        self._token = {"Authorization": f"Bearer {stage.tokens[role]}"}
+
+    def at(self, operation: APIOperation[Any, Any, Any, Any], count: int) -> list[int]:
+        """So many requests to one operation; the status of each."""
+        statuses: list[int] = []
+
+        @examples(max_examples=count, derandomize=True, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @given(st.data())
+        def shoot(data: st.DataObject) -> None:
+            case = data.draw(operation.as_strategy(generation_mode=data.draw(st.sampled_from(list(GenerationMode)))))
+            self._aim(case, data)
+            answer = case.call(base_url=self._stage.url, session=self._connection, headers=self._token, timeout=20)
+            judge(answer)
+            case.validate_response(answer, checks=DESCRIBED)
+            statuses.append(answer.status_code)
+
+        shoot()
+        return statuses
+
+    def _aim(self, case: Case, data: st.DataObject) -> None:
+        """Ids that exist, now and then: made up ones end at the door."""
+        for container in (case.path_parameters, case.query, case.body):
+            for name in (container if isinstance(container, dict) else {}) if data.draw(st.integers(0, 3)) else []:
+                if ids := self._stage.known.get(name):
+                    chosen = st.lists(st.sampled_from(ids), max_size=3) if name.endswith("_ids") else st.sampled_from(ids)
+                    container[name] = data.draw(chosen)
+        if data.draw(st.integers(0, 3)):
+            case.headers["Idempotency-Key"] = data.draw(st.uuids()).hex
+
+
+def judge(answer: Any) -> None:
+    """No fault of ours, and every refusal in the one form."""
+    said = f"{answer.request.method} {answer.request.url} → {answer.status_code} {answer.text[:500]}"
+    assert answer.status_code < 500, said
+    assert answer.headers["X-Content-Type-Options"] == "nosniff", said
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json", said
+        problem = answer.json()
+        assert PROBLEM <= problem.keys(), said
+        assert problem["status"] == answer.status_code, said
+        assert CODE.fullmatch(problem["code"]), said
+
+
+@pytest.mark.parametrize("role", ["parent", "institution", "settlement", "supervision"])
+async def test_nothing_that_the_description_allows_or_forbids_is_a_fault(stage: Stage, role: str) -> None:
+    def everywhere() -> dict[str, list[int]]:
+        fire = Fire(stage, role)
+        return {f"{each.method} {each.path}": fire.at(each, 8 if may(each.path, role) else 1) for each in operations()}
+
+    statuses = await anyio.to_thread.run_sync(everywhere)
+    import collections, pprint
+    pprint.pprint({k: dict(collections.Counter(v)) for k, v in statuses.items()})
