@@ -6,13 +6,14 @@ import hmac
 import os
 import unicodedata
 from functools import lru_cache
+from uuid import UUID
 
 import phonenumbers
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.errors import BadInput
-from app.settings import settings
+from app.settings import Settings, settings
 
 _VERSION = 1
 _KEY_ID_BYTES = 4
@@ -37,14 +38,32 @@ def seal(plain: str, where: str) -> bytes:
 
 def unseal(sealed: bytes, where: str) -> str:
     """The text that was sealed for this place. Raises Unreadable."""
-    key_id, cipher = _cipher(settings().data_key.get_secret_value())
-    head, nonce = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES : _HEAD_BYTES + _NONCE_BYTES]
-    if head != bytes([_VERSION]) + key_id:
-        raise Unreadable("sealed by another version or with another key")
+    return _unseal(settings(), sealed, where)
+
+
+def phone_place(guardian_id: UUID) -> str:
+    """Where a guardian's phone is sealed for."""
+    return f"guardian.phone:{guardian_id}"
+
+
+def misfits(configured: Settings) -> list[str]:
+    """Names of the keys in these settings that are no 32 bytes in base64."""
+    found = []
+    for name, key in (("ESCROW_DATA_KEY", configured.data_key), ("ESCROW_INDEX_KEY", configured.index_key)):
+        try:
+            _key(name, key.get_secret_value())
+        except RuntimeError:
+            found.append(name)
+    return found
+
+
+def opens(configured: Settings, guardian_id: UUID, phone_enc: bytes, index: bytes) -> bool:
+    """Whether a stored phone was sealed, and is found, by the keys in these settings."""
     try:
-        return cipher.decrypt(nonce, sealed[_HEAD_BYTES + _NONCE_BYTES :], head + where.encode()).decode()
-    except (InvalidTag, ValueError) as cause:
-        raise Unreadable("altered, or sealed for another place") from cause
+        phone = _unseal(configured, phone_enc, phone_place(guardian_id))
+    except Unreadable:
+        return False
+    return hmac.compare_digest(_keyed_hash(configured, "phone", phone), index)
 
 
 def phone_index(phone: str) -> bytes:
@@ -54,8 +73,7 @@ def phone_index(phone: str) -> bytes:
 
 def keyed_hash(purpose: str, text: str) -> bytes:
     """HMAC-SHA256 with the index key, apart for each purpose: for secrets too short to hash in the open."""
-    key = _key("ESCROW_INDEX_KEY", settings().index_key.get_secret_value())
-    return hmac.new(key, f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
+    return _keyed_hash(settings(), purpose, text)
 
 
 def normal_phone(text: str) -> str:
@@ -87,6 +105,22 @@ def mask_name(name: str) -> str:
 def mask_account(account_no: str) -> str:
     """6228****0001: enough of a bank account's number to know it by."""
     return f"{account_no[:4]}****{account_no[-4:]}"
+
+
+def _unseal(configured: Settings, sealed: bytes, where: str) -> str:
+    key_id, cipher = _cipher(configured.data_key.get_secret_value())
+    head, nonce = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES : _HEAD_BYTES + _NONCE_BYTES]
+    if head != bytes([_VERSION]) + key_id:
+        raise Unreadable("sealed by another version or with another key")
+    try:
+        return cipher.decrypt(nonce, sealed[_HEAD_BYTES + _NONCE_BYTES :], head + where.encode()).decode()
+    except (InvalidTag, ValueError) as cause:
+        raise Unreadable("altered, or sealed for another place") from cause
+
+
+def _keyed_hash(configured: Settings, purpose: str, text: str) -> bytes:
+    key = _key("ESCROW_INDEX_KEY", configured.index_key.get_secret_value())
+    return hmac.new(key, f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
 
 
 @lru_cache(maxsize=4)

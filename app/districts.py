@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
@@ -15,14 +16,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import clock
-from app.db import Database, PublicBase, one_of, schema_of
+from app import clock, crypto
+from app.db import Database, District, PublicBase, one_of, schema_of
 from app.errors import BadInput, Conflict, NotFound
 from app.settings import Settings
 
 OWNER_ROLE = "escrow_owner"
 APP_ROLE = "escrow_app"
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
+_SECRET_CHARACTERS = 32
 
 
 class DistrictEntry(PublicBase):
@@ -147,6 +149,7 @@ async def default_district(database: Database, configured: str = "") -> str:
     raise NotFound("districts.unnamed", "请指明区县")
 
 
+@lru_cache
 def head_of(kind: str) -> str | None:
     """The newest revision of `public` or `district` migrations."""
     return ScriptDirectory.from_config(_config(kind)).get_current_head()
@@ -173,6 +176,9 @@ def unsafe_reasons(settings: Settings, found: Iterable[DistrictEntry], banks: It
     for name in ("secret_key", "data_key", "index_key"):
         if not getattr(settings, name).get_secret_value():
             reasons.append(f"ESCROW_{name.upper()} is missing")
+    reasons += [f"{name} is not 32 bytes in base64" for name in crypto.misfits(settings) if f"{name} is missing" not in reasons]
+    if 0 < len(settings.secret_key.get_secret_value()) < _SECRET_CHARACTERS:
+        reasons.append(f"ESCROW_SECRET_KEY is shorter than {_SECRET_CHARACTERS} characters")
     if live and len(live) < sum(entry.mode in ("live", "sample") for entry in listed):
         reasons.append("live and sample districts share this database")
     if not live:
@@ -196,8 +202,19 @@ async def refuse_unsafe_start(database: Database, settings: Settings) -> None:
         if entry.mode == "live":
             async with database.district(entry.code).reading() as session:
                 sample_users += await session.scalar(text("SELECT count(*) FROM staff WHERE username LIKE 'sample-%'")) or 0
-    if reasons := unsafe_reasons(settings, listed, await connections(database), sample_users):
+    reasons = unsafe_reasons(settings, listed, await connections(database), sample_users)
+    if not crypto.misfits(settings):
+        unread = [entry.code for entry in listed if not await _opened(database.district(entry.code), settings)]
+        reasons += [f"ESCROW_DATA_KEY and ESCROW_INDEX_KEY are not those of the district {code}" for code in unread]
+    if reasons:
         raise UnsafeStart(tuple(reasons))
+
+
+async def _opened(district: District, settings: Settings) -> bool:
+    """Whether the keys fit what the district holds: with others, new rows would be sealed that the right ones never open."""
+    async with district.reading() as session:
+        first = (await session.execute(text("SELECT id, phone_enc, phone_index FROM guardian ORDER BY id LIMIT 1"))).one_or_none()
+    return first is None or crypto.opens(settings, first.id, first.phone_enc, first.phone_index)
 
 
 def _plain(word: str) -> str:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from pwdlib import PasswordHash
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import ForeignKey, Index, Integer, case, delete, or_, select, update
+from sqlalchemy import ForeignKey, Index, Integer, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -39,6 +39,8 @@ LOCKED_FOR = timedelta(minutes=15)
 CODE_LASTS = timedelta(minutes=5)
 CODE_TRIES = 5
 CODE_EVERY = timedelta(minutes=1)
+CODES_AT_ONCE = 500
+"""Codes sent in a district within CODE_LASTS: it bounds what messages cost, and how many guesses all phones together allow."""
 SESSION_LASTS: dict[Role, timedelta] = {
     "parent": timedelta(days=30),
     "institution": timedelta(hours=12),
@@ -294,9 +296,12 @@ async def sign_in_staff(district: District, username: str, password: str, role: 
 async def new_code(session: AsyncSession, phone: str) -> str:
     """A fresh sign-in code of six digits for a phone (E.164), replacing its last one.
 
-    Raises TooManyAttempts `auth.code_too_soon` within a minute of the last one.
+    Raises TooManyAttempts `auth.code_too_soon` within a minute of the last one, `auth.locked` after five that were not used,
+    `auth.too_many_codes` while the whole district asks for too many.
     """
     at = clock.now()
+    if (await session.scalar(select(func.count()).where(SignInCode.sent_at > at - CODE_LASTS)) or 0) >= CODES_AT_ONCE:
+        raise TooManyAttempts("auth.too_many_codes", "当前获取验证码的人太多，请几分钟后再试")
     code = f"{secrets.randbelow(10**6):06d}"
     values = {"code_hash": _code_hash(phone, code), "sent_at": at, "expires_at": at + CODE_LASTS, "attempts": 0}
     fresh = insert(SignInCode).values(phone_index=keyed_hash("phone", phone), **values)
@@ -307,6 +312,7 @@ async def new_code(session: AsyncSession, phone: str) -> str:
     )
     if stored is None:
         raise TooManyAttempts("auth.code_too_soon", "验证码发送过于频繁，请一分钟后再试")
+    await _count_attempt(session, _messages_to(phone))
     return code
 
 
@@ -333,6 +339,7 @@ async def spend_code(session: AsyncSession, phone: str, code: str, fixed_code: s
         return False
     await session.execute(delete(SignInCode).where(SignInCode.phone_index == keyed_hash("phone", phone)))
     await _clear_attempts(session, subject)
+    await _clear_attempts(session, _messages_to(phone))
     return True
 
 
@@ -364,6 +371,10 @@ async def _count_attempt(session: AsyncSession, subject: bytes) -> None:
 
 async def _clear_attempts(session: AsyncSession, subject: bytes) -> None:
     await session.execute(delete(SignInFailure).where(SignInFailure.subject == subject))
+
+
+def _messages_to(phone: str) -> bytes:
+    return keyed_hash("messages", phone)
 
 
 def _normal_username(username: str) -> str:

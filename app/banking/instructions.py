@@ -42,6 +42,9 @@ async def send(district: District, banks: Banks, reference: str) -> None:
     """Call the bank for one claimed instruction and record the answer; the reference is the same on every retry."""
     row, connection, request = await _request(district, reference)
     bank = banks.get(connection)
+    if not bank.deduplicates:
+        # Whoever claims it after us must find it at the bank, or be sure that it never gets there.
+        await _change(district, row.id, ("cleared",), due_at=clock.now() + bank.max_latency + LEASE)
     try:
         answer = None if bank.deduplicates or row.attempts == 1 else await bank.query(reference)
         if not isinstance(answer, port.Instruction):
@@ -115,15 +118,17 @@ async def _claim(district: District, states: tuple[str, ...]) -> list[str]:
 
 
 async def _each(references: list[str], work: Callable[[str], Awaitable[None]]) -> None:
+    """Raises what failed once all the others are done: a call that is cut off would be in doubt for another's fault."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(reference: str) -> None:
         async with slots:
             await work(reference)
 
-    async with asyncio.TaskGroup() as group:
-        for reference in references:
-            group.create_task(one(reference))
+    ended = await asyncio.gather(*(one(reference) for reference in references), return_exceptions=True)
+    failed = [each for each in ended if isinstance(each, Exception)]
+    if failed:
+        raise ExceptionGroup("instructions failed", failed)
 
 
 async def _request(district: District, reference: str) -> tuple[Instruction, str, RefundRequest | TransferRequest]:

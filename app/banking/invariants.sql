@@ -11,11 +11,11 @@ FROM (SELECT * FROM ledger_account WHERE type = 'outgoing' AND (CAST(:book AS uu
 FULL JOIN reserved r ON r.book_id = a.book_id AND r.code = a.code
 WHERE coalesce(a.balance_fen, 0) <> coalesce(r.amount_fen, 0);
 
--- invariant: banking.movements_are_booked: Every line on a supervised account has its transfer, and the cash mirror is their sum
+-- invariant: banking.movements_are_booked: Every line on a supervised account has its transfer, and no line on a settlement account has one
 SELECT b.book_id, m.id::text AS "row", format('%s without its transfer', m.booked_as) AS detail
 FROM bank_movement m JOIN bank_account b ON b.id = m.bank_account_id LEFT JOIN transfer t ON t.id = m.transfer_id
 WHERE (CAST(:book AS uuid) IS NULL OR b.book_id = :book)
-    AND ((b.role = 'supervised') <> (m.booked_as <> 'watched')
+    AND ((b.role = 'supervised') <> (m.booked_as <> 'watched') OR (b.role <> 'supervised' AND m.transfer_id IS NOT NULL)
         OR (b.role = 'supervised' AND (t.id IS NULL OR t.kind <> m.booked_as OR t.amount_fen <> m.amount_fen OR t.book_id <> b.book_id)));
 
 -- invariant: banking.cash_mirrors_bank: The cash of every supervised account is what its booked lines add up to

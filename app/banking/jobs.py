@@ -77,7 +77,7 @@ async def fetch_balances(district: District, banks: Banks) -> int:
     for account in accounts:
         try:
             balance = await banks.get(account.connection).balance(account.account_no)
-        except (BankUnknown, BankRefused):
+        except (BankUnknown, BankRefused, Unavailable):
             continue
         async with district.transaction() as session:
             session.add(BalanceReport(id=uuid7(), bank_account_id=account.id, balance_fen=balance.balance_fen, as_of=balance.as_of))

@@ -114,7 +114,6 @@ class Instruction(Base):
     """Counted when a worker claims it, before the call."""
     due_at: Mapped[datetime]
     """When a worker may next claim it; a claim moves it forward by the lease."""
-    first_sent_at: Mapped[datetime | None]
     last_sent_at: Mapped[datetime | None]
     reserving_transfer_id: Mapped[UUID] = mapped_column(ForeignKey("transfer.id"))
     created_at: Mapped[datetime]

@@ -47,11 +47,12 @@ FROM transfer t JOIN ledger_account d ON d.id = t.debit JOIN ledger_account c ON
 WHERE (CAST(:book AS uuid) IS NULL OR t.book_id = :book)
     AND NOT EXISTS (SELECT FROM transfer_kind k WHERE k.kind = t.kind AND k.debit_type = d.type AND k.credit_type = c.type);
 
--- invariant: ledger.reversals_mirror: A transfer that names another mirrors it
+-- invariant: ledger.reversals_mirror: A transfer that names another mirrors it, and one that takes something back names what
 SELECT t.book_id, t.id::text AS "row", format('%s reverses %s', t.kind, t.reverses) AS detail
-FROM transfer t JOIN transfer o ON o.id = t.reverses
+FROM transfer t LEFT JOIN transfer o ON o.id = t.reverses
 WHERE (CAST(:book AS uuid) IS NULL OR t.book_id = :book)
-    AND (t.debit <> o.credit OR t.credit <> o.debit OR t.amount_fen <> o.amount_fen);
+    AND ((t.kind IN ('unreserved', 'release_reversed')) <> (o.id IS NOT NULL)
+        OR t.debit <> o.credit OR t.credit <> o.debit OR t.amount_fen <> o.amount_fen);
 
 -- invariant: ledger.log_complete: Every transfer is in the log, or waits for the sealer
 SELECT t.book_id, t.id::text AS "row", 'neither sealed nor waiting' AS detail

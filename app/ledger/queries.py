@@ -1,5 +1,6 @@
 """Reading the books."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -63,18 +64,18 @@ async def balances(session: AsyncSession, book_id: UUID) -> dict[str, int]:
 
 async def totals(session: AsyncSession, book_id: UUID) -> dict[str, int]:
     """Fen by type of ledger account of a book."""
-    return {line.type: line.balance_fen for line in await trial_balance(session, book_id)}
+    return {line.type: line.balance_fen for line in await trial_balance(session, [book_id])}
 
 
-async def trial_balance(session: AsyncSession, book_id: UUID | None = None) -> list[TrialLine]:
-    """Every book's balances by type; assets equal liabilities in each book."""
+async def trial_balance(session: AsyncSession, books: Sequence[UUID] | None = None) -> list[TrialLine]:
+    """Balances by type of these books, or of every one; assets equal liabilities in each book."""
     rows = await session.execute(
         text("""
             SELECT book_id, type, side, count(*) AS accounts, sum(balance_fen)::bigint AS balance_fen FROM ledger_account
-            WHERE CAST(:book AS uuid) IS NULL OR book_id = :book
+            WHERE CAST(:books AS uuid[]) IS NULL OR book_id = ANY (:books)
             GROUP BY book_id, type, side ORDER BY book_id, side, type
         """),
-        {"book": book_id},
+        {"books": books},
     )
     return [TrialLine(row.book_id, row.type, row.side, row.accounts, row.balance_fen) for row in rows]
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -91,21 +91,16 @@ async def lapse_contracts(district: District) -> int:
 
 async def return_unassigned(district: District) -> int:
     """Instruct the return of received money that was not matched, to whoever paid it; how many were instructed."""
+    due = [
+        (Receipt.return_attempts == attempts) & (Receipt.decided_at <= until) for attempts, until in rules.returns_due(clock.now()).items()
+    ]
     query = (
-        select(Receipt.movement_id, Receipt.decided_at, Receipt.return_attempts)
-        .where(
-            Receipt.outcome != fixed("matched"),
-            Receipt.returned_at.is_(None),
-            Receipt.return_no.is_(None),
-            Receipt.return_attempts < rules.MAX_RETURN_ATTEMPTS,
-        )
-        .order_by(Receipt.decided_at)
+        select(Receipt.movement_id)
+        .where(Receipt.outcome != fixed("matched"), Receipt.returned_at.is_(None), Receipt.return_no.is_(None), or_(*due))
+        .order_by(Receipt.return_attempts, Receipt.decided_at)
         .limit(BATCH)
     )
-    async with district.reading() as session:
-        waiting = (await session.execute(query)).all()
-    due = [row.movement_id for row in waiting if rules.return_is_due(row.decided_at, row.return_attempts, clock.now())]
-    return await _each(district, "payments.return_receipt", due, _send_back)
+    return await _each(district, "payments.return_receipt", await _listed(district, query), _send_back)
 
 
 async def settle_returns(district: District) -> int:

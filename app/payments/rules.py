@@ -51,6 +51,9 @@ def judge(arrival: Arrival, charge: Charge | None) -> Outcome:
     return "matched"
 
 
-def return_is_due(decided_at: datetime, attempts: int, now: datetime) -> bool:
-    """Whether money that was not matched is to be sent back now: at once, then hourly, three times in all."""
-    return attempts < MAX_RETURN_ATTEMPTS and decided_at + attempts * RETURN_RETRY <= now
+def returns_due(now: datetime) -> dict[int, datetime]:
+    """By the number of tries it has had: until when unmatched money was decided about that is to go back now.
+
+    At once, then hourly, three times in all.
+    """
+    return {attempts: now - attempts * RETURN_RETRY for attempts in range(MAX_RETURN_ATTEMPTS)}

@@ -1,8 +1,9 @@
 """Field types that routes share: what may come in, and how lists go out."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,12 @@ def _storable(text: str) -> str:
     return text
 
 
+def _written_date(text: object) -> object:
+    if isinstance(text, date) or (isinstance(text, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text)):
+        return text
+    raise ValueError("a date is written as 2026-09-01")
+
+
 def _id_or_nobody(text: object) -> object:
     try:
         return UUID(str(text))
@@ -47,6 +54,9 @@ Secret = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVa
 
 Fen = Annotated[int, Field(strict=True, ge=1, le=MAX_FEN)]
 """Money that moves: whole fen, from 0.01 yuan to 100 billion. No float, no text, no boolean."""
+
+CalendarDate = Annotated[date, BeforeValidator(_written_date)]
+"""A date as people write it; a number is none, and is not taken for seconds since 1970."""
 
 PathId = Annotated[UUID, BeforeValidator(_id_or_nobody)]
 """An id in a path. A malformed one is one that nobody has, so it gets the same 404 from the slice as an absent one."""

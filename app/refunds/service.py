@@ -28,12 +28,14 @@ from app.security import Parent, SupervisionStaff
 async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reason: str) -> Refund:
     """Give the untaught lessons of the parent's own contract back at their allocated prices (fen), approved by rule at once.
 
-    Raises BadInput "reason.invalid", NotFound "contracts.not_found", Refused "refunds.nothing_left" where no lesson
-    is untaught, and banking's refusals.
+    Raises BadInput "reason.invalid", NotFound "contracts.not_found", Refused "refunds.not_paid" for a contract that was
+    never paid and "refunds.nothing_left" where no lesson is untaught, and banking's refusals.
     """
     reason = clean_reason(reason)
     await contracts.own_contract(session, parent, contract_id)
     contract = await contracts.lock(session, contract_id)
+    if contract.paid_at is None:
+        raise Refused("refunds.not_paid", "这份合同没有付款记录，无款可退")
     lessons = await lifecycle.lock_lessons(session, Lesson.contract_id == contract_id, Lesson.status.in_(UNTAUGHT))
     if not lessons:
         raise Refused("refunds.nothing_left", "没有可退的课时：已上课的课时待确认或裁决，其余已退或已确认")

@@ -175,7 +175,7 @@ async def guardian_for_phone(session: AsyncSession, phone: str) -> Guardian:
             .values(
                 id=guardian_id,
                 phone_index=index,
-                phone_enc=crypto.seal(normal, f"guardian.phone:{guardian_id}"),
+                phone_enc=crypto.seal(normal, crypto.phone_place(guardian_id)),
                 created_at=clock.now(),
             )
             .on_conflict_do_nothing(index_elements=[Guardian.phone_index])
@@ -247,7 +247,7 @@ def birth_month_of(student: Student) -> str:
 
 def phone_of(guardian: Guardian) -> str:
     """The guardian's phone in clear (E.164); screens show it masked."""
-    return crypto.unseal(guardian.phone_enc, f"guardian.phone:{guardian.id}")
+    return crypto.unseal(guardian.phone_enc, crypto.phone_place(guardian.id))
 
 
 def _name_place(student_id: UUID) -> str:

@@ -1,21 +1,21 @@
 """Who acts in a simulation: institutions with their families, and the authorities that watch and pay them."""
 
-from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import get_args
 from uuid import UUID
 
-from sqlalchemy import select
-
 from app import clock
-from app.contracts.models import Lesson
 from app.errors import Refused
 from app.lessons.service import Ruling
-from app.payments.models import Payment
 from app.sample import invented
 from app.sample.invented import dice
-from app.sample.plan import MOST_FAMILIES, FamilyPlan, InstitutionPlan
-from app.sample.stage import Family, Stage, supervised_no
+from app.sample.plan import MOST_FAMILIES, FamilyPlan, InstitutionPlan, Pays
+from app.sample.stage import Family, Purse, Stage
 from app.security import SupervisionStaff
+from app.settlement.models import Payout
 from app.supervision import queries as supervision
 from app.supervision import service as decisions
 from bank_adapters.mock_bank.control import ControlRefused
@@ -24,122 +24,166 @@ KEPT_BACK_FEN = 5_000
 """What a family that pays a wrong amount pays too little."""
 PATIENCE = timedelta(days=2)
 """How long a dispute waits for its ruling."""
+AFTERMATH = timedelta(days=7)
+"""How long after a class's last meeting its families still answer."""
 
 
+@dataclass(slots=True)
 class School:
-    """One institution and its families, who do what their plan says when its day comes."""
+    """One institution, and those of its families whose class is not long over."""
 
-    def __init__(self, stage: Stage, seed: int, plan: InstitutionPlan) -> None:
+    plan: InstitutionPlan
+    id: UUID = UUID(int=0)
+    teachers: list[UUID] = field(default_factory=list)
+    classes: dict[int, UUID] = field(default_factory=dict)
+    families: dict[int, tuple[FamilyPlan, Family]] = field(default_factory=dict)
+    """By number."""
+
+    @property
+    def serial(self) -> int:
+        """Its number at the bank and in the register, from 1."""
+        return self.plan.number + 1
+
+    def enrolling(self, day: date, *pays: Pays) -> list[FamilyPlan]:
+        """Families that enrol on a business date and pay in one of these ways."""
+        return [family for family in self.plan.families if family.enrols_on == day and family.pays in pays]
+
+    def asked(self, day: date) -> list[tuple[FamilyPlan, Family]]:
+        """Families that may have an answer to give about lessons on this evening."""
+        meeting = {number for number, course in enumerate(self.plan.classes) if course.meets_on(day)}
+        return [(plan, family) for plan, family in self.families.values() if _answers(plan, day, plan.class_number in meeting)]
+
+    def forget(self, day: date) -> None:
+        """Families whose class has been over for a while have nothing more to do."""
+        over = {number for number, course in enumerate(self.plan.classes) if course.ends_on + AFTERMATH < day}
+        self.families = {number: each for number, each in self.families.items() if each[0].class_number not in over}
+
+
+def _answers(plan: FamilyPlan, day: date, met: bool) -> bool:
+    if plan.confirms == "weekly" and day.weekday() == plan.number % 7:
+        return True
+    return met and (plan.confirms == "soon" or plan.objects_to is not None)
+
+
+class Schools:
+    """All institutions and their families, who do what their plan says when its day comes. Every act may be repeated."""
+
+    def __init__(self, stage: Stage, seed: int, schools: list[School]) -> None:
         self._stage = stage
         self._seed = seed
-        self._plan = plan
-        self.id = UUID(int=0)
-        self._teachers: list[UUID] = []
-        self._classes: dict[int, UUID] = {}
-        self._families: dict[UUID, tuple[FamilyPlan, Family]] = {}
-        """By child."""
-        self._hesitating: list[tuple[FamilyPlan, Family, Payment]] = []
-        self._trying_again: list[FamilyPlan] = []
+        self._schools = schools
+        self.paid_fen = 0
+        """What has been paid since this play was taken up."""
+
+    @property
+    def first(self) -> School:
+        """One of them."""
+        return self._schools[0]
 
     async def enter(self) -> None:
-        """The institution is entered in the register, with its accounts and its teachers."""
-        plan, chance = self._plan, dice(self._seed, "teachers", self._plan.number)
-        address = f"{plan.place}驿都大道{plan.number + 1}号"
-        entered = await self._stage.institution(plan.number + 1, plan.name, plan.trade.kind, address, plan.lines)
-        self.id = entered.id
-        for position, (_, subject) in enumerate(plan.trade.courses):
-            certificate_no = f"{plan.number + 1:06d}{position + 1:02d}"
-            self._teachers.append(await self._stage.teacher(self.id, invented.person_name(chance), certificate_no, subject))
+        """The institutions are in the register, with their accounts and their teachers; entered now where they are new."""
+        for school in self._schools:
+            plan, chance = school.plan, dice(self._seed, "teachers", school.plan.number)
+            address = f"{plan.place}驿都大道{school.serial}号"
+            school.id = await self._stage.known_institution(school.serial) or (
+                await self._stage.institution(school.serial, plan.name, plan.trade.kind, address, plan.lines)
+            ).id
+            known = await self._stage.teachers_of(school.id)
+            for position, (_, subject) in enumerate(plan.trade.courses):
+                certificate_no, name = f"{school.serial:06d}{position + 1:02d}", invented.person_name(chance)
+                teacher_id = known.get(certificate_no) or await self._stage.teacher(school.id, name, certificate_no, subject)
+                school.teachers.append(teacher_id)
+
+    async def remember(self, day: date) -> None:
+        """Take up what others began: the classes opened and the families entered up to a business date."""
+        for school in self._schools:
+            opened = await self._stage.classes_of(school.id)
+            school.classes = {number: opened[course.name] for number, course in enumerate(school.plan.classes) if course.name in opened}
+            came = [plan for plan in school.plan.families if plan.enrols_on <= day]
+            school.families = {plan.number: (plan, family) for plan, family in zip(came, await self._families(came), strict=True)}
+            school.forget(day)
+
+    def forget(self, day: date) -> None:
+        """What is long over needs no memory."""
+        for school in self._schools:
+            school.forget(day)
 
     async def surprise(self, day: date) -> None:
         """Now and then a stranger's money arrives, without a reference."""
-        chance = dice(self._seed, "stranger", self._plan.number, day)
-        if chance.random() < 0.02:
-            await self._stage.bank.deposit_from_stranger(supervised_no(self._plan.number + 1), chance.randint(100, 900) * 100)
+        for school in self._schools:
+            chance = dice(self._seed, "stranger", school.plan.number, day)
+            if chance.random() < 0.02:
+                await self._stage.deposit(school.serial, f"6225{day:%Y%m%d}{school.serial:07d}", chance.randint(100, 900) * 100)
 
     async def open_classes(self, day: date) -> None:
         """Classes whose day it is open for enrolment."""
-        for number, course in enumerate(self._plan.classes):
-            if course.opens_on == day:
-                teacher_id = self._teachers[number % len(self._teachers)]
-                opened = await self._stage.open_class(
-                    self.id, teacher_id, course.name, course.subject, course.price_fen, MOST_FAMILIES + 2, course.sessions
-                )
-                self._classes[number] = opened.training_class.id
+        for school in self._schools:
+            for number, course in enumerate(school.plan.classes):
+                if course.opens_on == day and number not in school.classes:
+                    teacher_id = school.teachers[number % len(school.teachers)]
+                    opened = await self._stage.open_class(
+                        school.id, teacher_id, course.name, course.subject, course.price_fen, MOST_FAMILIES + 2, course.sessions
+                    )
+                    school.classes[number] = opened.training_class.id
 
     async def enrol(self, day: date) -> None:
-        """Families sign and pay: most of them in time and once."""
-        again, self._trying_again = self._trying_again, []
-        for plan in again:
-            family = await self._family(plan)
-            await self._stage.pay(family, await self._order(plan, family))
-        for plan in self._plan.families:
-            if plan.enrols_on == day:
-                await self._pay(plan, await self._family(plan))
+        """Families sign and pay: most of them in time and once. Those whose code expired yesterday try again."""
+        coming = [
+            (school, plan)
+            for school in self._schools
+            for plan in school.enrolling(day, *get_args(Pays)) + school.enrolling(day - timedelta(days=1), "late")
+        ]
+        families = await self._families([plan for _, plan in coming])
+        wishes = []
+        for (school, plan), family in zip(coming, families, strict=True):
+            school.families[plan.number] = plan, family
+            wishes.append((family, school.classes[plan.class_number]))
+        ordered = await self._stage.order_all(wishes)
+        paying: list[Purse] = []
+        for (_, plan), (family, _), payment in zip(coming, wishes, ordered, strict=True):
+            if payment is not None:
+                paying += [family.purse(payment, amount_fen) for amount_fen in _amounts(plan, day, payment.amount_fen)]
+        await self._stage.pay_all(paying)
+        self.paid_fen += sum(purse.amount_fen for purse in paying)
 
-    async def pay_late(self) -> None:
-        """Those who hesitated pay when their code has expired; tomorrow they try again."""
-        hesitating, self._hesitating = self._hesitating, []
-        for plan, family, payment in hesitating:
-            await self._stage.pay(family, payment, late=True)
-            self._trying_again.append(plan)
+    async def pay_late(self, day: date) -> None:
+        """Those who hesitated pay when their code has expired; then the bank's statement of the day so far says who paid."""
+        late = [school.families[plan.number][1] for school in self._schools for plan in school.enrolling(day, "late")]
+        paying = [family.purse(payment, payment.amount_fen) for family, payment in await self._stage.unpaid(late)]
+        await self._stage.pay_all(paying, late=True)
+        await self._stage.read_statement(day)
 
-    async def deliver(self) -> None:
+    async def deliver(self, day: date) -> None:
         """Every class session that is over is marked, with the children who came."""
-        for held in await self._stage.ended_sessions(self.id):
-            enrolled = await self._stage.roster(held.id)
-            await self._stage.deliver(self.id, held.id, [child for child in enrolled if self._came(child, held.number)])
+        numbers = {family.student_id: plan.number for school in self._schools for plan, family in school.families.values()}
+
+        def came(child: UUID, session_number: int) -> bool:
+            return dice(self._seed, "came", numbers[child], session_number).random() < 0.93
+
+        await self._stage.deliver_all([school.id for school in self._schools], came)
 
     async def respond(self, day: date) -> None:
         """Families confirm what was delivered, all of a child's lessons in one call, or object; some leave."""
-        for child, lessons in (await self._delivered()).items():
-            plan, family = self._families[child]
-            objected = [lesson_id for number, lesson_id in lessons if number == plan.objects_to]
-            accepted = [lesson_id for number, lesson_id in lessons if number != plan.objects_to]
-            for lesson_id in objected:
+        asked = {family.student_id: (plan, family) for school in self._schools for plan, family in school.asked(day)}
+        consents: list[tuple[Family, list[UUID]]] = []
+        for child, lessons in (await self._stage.delivered([family for _, family in asked.values()])).items():
+            plan, family = asked[child]
+            for lesson_id in [lesson.id for lesson in lessons if lesson.number == plan.objects_to]:
                 await self._stage.dispute(family, lesson_id, "孩子说当天老师没有来，课没有上")
-            if accepted and (plan.confirms == "soon" or (plan.confirms == "weekly" and day.weekday() == plan.number % 7)):
-                await self._stage.confirm(family, accepted)
-        for plan, family in list(self._families.values()):
-            if plan.leaves_on == day:
-                await self._leave(plan, family)
+            accepted = [lesson.id for lesson in lessons if lesson.number != plan.objects_to]
+            if accepted and plan.confirms != "never":
+                consents.append((family, accepted))
+        await self._stage.confirm_all(consents)
+        for school in self._schools:
+            for plan, family in list(school.families.values()):
+                if plan.leaves_on == day:
+                    await self._leave(plan, family, school.classes[plan.class_number])
 
-    async def _pay(self, plan: FamilyPlan, family: Family) -> None:
-        payment = await self._order(plan, family)
-        match plan.pays:
-            case "in_time":
-                await self._stage.pay(family, payment)
-            case "twice":
-                await self._stage.pay(family, payment)
-                await self._stage.pay(family, payment)
-            case "wrong_amount":
-                await self._stage.pay(family, payment, payment.amount_fen - KEPT_BACK_FEN)
-                await self._stage.pay(family, payment)
-            case "late":
-                self._hesitating.append((plan, family, payment))
-            case "never":
-                pass
+    async def _families(self, plans: Sequence[FamilyPlan]) -> list[Family]:
+        return await self._stage.families([(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month) for plan in plans])
 
-    async def _family(self, plan: FamilyPlan) -> Family:
-        family = await self._stage.family(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month)
-        self._families[family.student_id] = plan, family
-        return family
-
-    async def _order(self, plan: FamilyPlan, family: Family) -> Payment:
-        return await self._stage.order(family, self._classes[plan.class_number])
-
-    async def _delivered(self) -> dict[UUID, list[tuple[int, UUID]]]:
-        """Number and id of the lessons that wait for a guardian, by child."""
-        guardians = [family.parent.guardian_id for _, family in self._families.values()]
-        waiting = select(Lesson.student_id, Lesson.number, Lesson.id).where(Lesson.guardian_id.in_(guardians), Lesson.status == "delivered")
-        found: dict[UUID, list[tuple[int, UUID]]] = defaultdict(list)
-        async with self._stage.district.reading() as session:
-            for child, number, lesson_id in await session.execute(waiting.order_by(Lesson.number)):
-                found[child].append((number, lesson_id))
-        return found
-
-    async def _leave(self, plan: FamilyPlan, family: Family) -> None:
-        contract, _ = await self._stage.contract_of(family, self._classes[plan.class_number])
+    async def _leave(self, plan: FamilyPlan, family: Family, class_id: UUID) -> None:
+        contract, _ = await self._stage.contract_of(family, class_id)
         if contract.status != "paid":
             return
         try:
@@ -149,8 +193,20 @@ class School:
         if dice(self._seed, "refund", plan.number).random() < 0.1:
             await self._stage.bank.knob("reject", "refund", reference=refund.refund_no, code="payee_account_closed")
 
-    def _came(self, child: UUID, session_number: int) -> bool:
-        return dice(self._seed, "came", self._families[child][0].number, session_number).random() < 0.93
+
+def _amounts(plan: FamilyPlan, day: date, due_fen: int) -> list[int]:
+    """What a family pays at once, in fen, one after the other."""
+    match plan.pays:
+        case "twice":
+            return [due_fen, due_fen]
+        case "wrong_amount":
+            return [due_fen - KEPT_BACK_FEN, due_fen]
+        case "in_time":
+            return [due_fen]
+        case "late":
+            return [due_fen] if plan.enrols_on < day else []
+        case "never":
+            return []
 
 
 class Authorities:
@@ -160,26 +216,22 @@ class Authorities:
         self._stage = stage
         self._seed = seed
         self._officer = officer
-        self._to_return: list[str] = []
 
-    async def surprise(self) -> None:
+    async def surprise(self, day: date) -> None:
         """The bank sends yesterday's payouts back whose receiving account it could not credit in the end."""
-        returning, self._to_return = self._to_return, []
-        for payout_no in returning:
-            try:
-                await self._stage.bank.return_instruction(self._stage.connection, payout_no)
-            except ControlRefused:
-                continue
+        yesterday = day - timedelta(days=1)
+        for payout in await self._stage.payouts_of(yesterday):
+            if 0.08 <= self._fate(yesterday, payout) < 0.16:
+                with suppress(ControlRefused):
+                    await self._stage.bank.return_instruction(self._stage.connection, payout.payout_no)
 
     async def settle(self, day: date) -> None:
         """The weekly run; the bank rejects some payouts, returns some later, and leaves some in doubt."""
         for payout in await self._stage.settle(day):
-            fate = dice(self._seed, "payout", day, payout.amount_fen).random()
+            fate = self._fate(day, payout)
             if fate < 0.08:
                 await self._stage.bank.knob("reject", "transfer", reference=payout.payout_no, code="payee_account_closed")
-            elif fate < 0.16:
-                self._to_return.append(payout.payout_no)
-            elif fate < 0.24:
+            elif 0.16 <= fate < 0.24:
                 await self._stage.bank.knob("timeout_after", "transfer", reference=payout.payout_no)
 
     async def decide(self, day: date) -> None:
@@ -193,6 +245,9 @@ class Authorities:
             await self._stage.decide(self._officer, payout.id, reason, release=release)
         await self._resolve(day)
 
+    def _fate(self, day: date, payout: Payout) -> float:
+        return dice(self._seed, "payout", day, payout.amount_fen).random()
+
     async def _rule(self) -> None:
         async with self._stage.district.reading() as session:
             disputes = await supervision.open_disputes(session)
@@ -203,9 +258,8 @@ class Authorities:
             await self._stage.rule(self._officer, dispute.lesson_id, ruling, "已查看签到与监控")
 
     async def _resolve(self, day: date) -> None:
-        async with self._stage.district.reading() as session:
-            standing = await supervision.alerts(session, open_only=True)
-        for alert in standing:
-            if clock.business_date(alert.opened_at) < day and dice(self._seed, "alert", alert.rule, alert.opened_at).random() < 0.7:
-                async with self._stage.district.transaction() as session:
+        async with self._stage.district.transaction() as session:
+            for alert in await supervision.alerts(session, open_only=True):
+                known = clock.business_date(alert.opened_at) < day
+                if known and dice(self._seed, "alert", alert.rule, alert.opened_at, day).random() < 0.7:
                     await decisions.resolve(session, self._officer, alert.id, "已核实，无异常")

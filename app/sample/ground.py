@@ -106,7 +106,12 @@ async def neighbour(addresses: Addresses, code: str | None) -> tuple[str, str]:
         code = next((each for each in _NEIGHBOURS if each not in known), None)
     if code is None or code in known:
         raise Conflict("districts.known", "该区县已存在：请用 --district 另选一个代码")
-    return code, _NEIGHBOURS.get(code, f"模拟区县{code}")
+    return code, name_of(code)
+
+
+def name_of(code: str) -> str:
+    """What a simulated district of this code is called."""
+    return _NEIGHBOURS.get(code, f"模拟区县{code}")
 
 
 async def discard(addresses: Addresses, code: str) -> None:

@@ -49,14 +49,14 @@ class Installation:
             server.stop()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one running sample. Raises Conflict `sample.running`."""
-        with (self.folder / "lock").open("a+") as file:
+    def locked(self, name: str = "lock", what: str = "示例") -> Iterator[None]:
+        """Hold the folder for one running sample, or one of another sort by its own name. Raises Conflict `sample.running`."""
+        with (self.folder / name).open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as cause:
                 file.seek(0)
-                raise Conflict("sample.running", f"{self.folder} 中的示例正在运行（进程 {file.read() or '未知'}）") from cause
+                raise Conflict("sample.running", f"{self.folder} 中的{what}正在运行（进程 {file.read() or '未知'}）") from cause
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()

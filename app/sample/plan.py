@@ -1,4 +1,4 @@
-"""What a simulated institution's month will be like, decided before it happens: pure functions of seed, number and dates.
+"""What a simulated institution's months will be like, decided before they happen: pure functions of seed, number and dates.
 
 A plan is made again wherever it is needed, so a district of any size needs no memory of it.
 """
@@ -22,7 +22,12 @@ _CONFIRMS: tuple[Confirms, ...] = ("soon", "weekly", "never")
 
 MOST_FAMILIES = 14
 """Families of one class; its seats are two more."""
+FAMILY_NUMBERS = 100_000
+"""Numbers that one institution has for its families."""
+ENROLS_AT = time(10)
 _PERIOD = 30
+_USUAL_FAMILIES, _USUAL_FEE_FEN = 11, 230_000
+"""What a class of a simulation of a given volume has, and what a family there pays."""
 _WEEKDAYS = ((5, 6), (0, 3), (1, 4), (2, 5), (2, 4), (3, 6))
 _STARTS = (time(10, 30), time(14), time(16), time(17, 30), time(18, 30))
 _SESSION = timedelta(minutes=75)
@@ -37,6 +42,20 @@ class ClassPlan:
     opens_on: date
     price_fen: int
     sessions: tuple[tuple[datetime, datetime], ...]
+
+    @property
+    def ends_on(self) -> date:
+        """The business date of its last meeting."""
+        return self.sessions[-1][1].date()
+
+    def meets_on(self, day: date) -> bool:
+        """Whether it has a meeting on a business date."""
+        return any(starts_at.date() == day for starts_at, _ in self.sessions)
+
+    def fee_fen(self, enrols_on: date) -> int:
+        """What is left of its price for who joins on a business date, to the fen that rounding leaves open."""
+        joins_at = datetime.combine(enrols_on, ENROLS_AT, SHANGHAI)
+        return self.price_fen * sum(starts_at > joins_at for starts_at, _ in self.sessions) // len(self.sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +87,19 @@ class InstitutionPlan:
     families: tuple[FamilyPlan, ...]
 
 
-def plan_institution(seed: int, number: int, place: str, first_on: date, days: int) -> InstitutionPlan:
-    """The institution of this number, from 0, over a period that begins on `first_on`."""
+def plan_institution(seed: int, number: int, place: str, first_on: date, days: int, volume_fen: int | None = None) -> InstitutionPlan:
+    """The institution of this number, from 0, over a period that begins on `first_on`.
+
+    `volume_fen` is what its families shall pay in all, and lessons cost about ¥100; by default a few classes a month.
+    """
     chance = dice(seed, "institution", number)
     trade = TRADES[number % len(TRADES)]
-    classes = tuple(_classes(chance, trade, first_on, days))
-    families = tuple(_families(chance, number, classes, first_on))
+    if volume_fen is None:
+        classes = tuple(_classes(chance, trade, first_on, days))
+        families = tuple(_families(chance, number, classes, first_on))
+    else:
+        classes = tuple(_classes_for(chance, trade, first_on, days, volume_fen))
+        families = tuple(_families_for(chance, number, classes, first_on + timedelta(days=days), volume_fen))
     watched_closely = number % 5 == 2
     lines = Lines(
         large_transfer_fen=150_000 if watched_closely else 5_000_000,
@@ -97,6 +123,21 @@ def _classes(chance: random.Random, trade: Trade, first_on: date, days: int) -> 
     return classes
 
 
+def _classes_for(chance: random.Random, trade: Trade, first_on: date, days: int, volume_fen: int) -> list[ClassPlan]:
+    """As many as the volume needs, spread over the whole period."""
+    count = -(-volume_fen // (_USUAL_FAMILIES * _USUAL_FEE_FEN))
+    span = max(days - 3, 1)
+    classes = []
+    for number in range(count):
+        course, subject = trade.courses[number % len(trade.courses)]
+        begins_on = first_on + timedelta(days=2 + (number * span + chance.randrange(span)) // count)
+        sessions = _sessions(begins_on, chance.choice(_WEEKDAYS), chance.choice(_STARTS), chance.choice((22, 24, 24, 25)))
+        price_fen = chance.randint(85, 115) * 100 * len(sessions)
+        opens_on = max(first_on, begins_on - timedelta(days=2))
+        classes.append(ClassPlan(f"{course}{number + 1}班", subject, opens_on, price_fen, sessions))
+    return classes
+
+
 def _sessions(begins_on: date, weekdays: Sequence[int], starts: time, count: int) -> tuple[tuple[datetime, datetime], ...]:
     meetings: list[tuple[datetime, datetime]] = []
     day = begins_on
@@ -112,7 +153,27 @@ def _families(chance: random.Random, institution: int, classes: Sequence[ClassPl
     families: list[FamilyPlan] = []
     for class_number, course in enumerate(classes):
         for _ in range(chance.randint(8, MOST_FAMILIES)):
-            families.append(_family(chance, institution * 1_000 + len(families) + 1, class_number, course.opens_on, first_on.year))
+            number = institution * FAMILY_NUMBERS + len(families) + 1
+            families.append(_family(chance, number, class_number, course.opens_on, first_on.year))
+    return families
+
+
+def _families_for(
+    chance: random.Random, institution: int, classes: Sequence[ClassPlan], ends_on: date, volume_fen: int
+) -> list[FamilyPlan]:
+    """One family for each class in turn, until those that pay within the period bring the volume, or every seat is taken."""
+    families: list[FamilyPlan] = []
+    paid_fen = 0
+    for position in range(len(classes) * MOST_FAMILIES):
+        if paid_fen >= volume_fen:
+            break
+        class_number = position % len(classes)
+        course = classes[class_number]
+        number = institution * FAMILY_NUMBERS + position + 1
+        family = _family(chance, number, class_number, course.opens_on, ends_on.year)
+        families.append(family)
+        if family.pays != "never" and family.enrols_on < ends_on:
+            paid_fen += course.fee_fen(family.enrols_on)
     return families
 
 

@@ -1,25 +1,26 @@
-"""A district's month, played day by day through the real services and a mock bank, with a clock that runs ahead."""
+"""A district's months, played day by day through the real services and a mock bank, with a clock that runs ahead."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app import clock, districts
 from app.banking.banks import Banks
 from app.clock import SHANGHAI
 from app.db import Database
+from app.errors import NotFound
+from app.money import yuan
 from app.sample import ground
-from app.sample.actors import Authorities, School
-from app.sample.ground import refuse_configured_database
+from app.sample.actors import Authorities, School, Schools
+from app.sample.diary import Diary, Simulation
+from app.sample.ground import Addresses, refuse_configured_database
 from app.sample.installation import STAFF, Installation
-from app.sample.plan import plan_institution
+from app.sample.plan import ENROLS_AT, plan_institution
 from app.sample.processes import mock_bank
 from app.sample.report import closing_report, show
 from app.sample.stage import Stage
@@ -27,149 +28,144 @@ from app.security import SupervisionStaff
 from bank_adapters.mock_bank.client import MockBank
 from bank_adapters.mock_bank.control import MockBankControl
 
-AT_ONCE = 4
-"""Institutions whose people act at the same time; more only wait for the same processor."""
 FRIDAY = 4
 
-Act = Callable[[School], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """What to play: so many institutions and days, of a seed, ending yesterday."""
-
-    institutions: int
-    days: int
-    seed: int
-
-    @property
-    def first_on(self) -> date:
-        """The first business date; the day before today is the last one."""
-        return clock.business_date(datetime.now(UTC)) - timedelta(days=self.days)
+Act = Callable[[date], Awaitable[object]]
 
 
 class Play:
-    """The running simulation: its schools, its authorities, and the hours of a day."""
+    """The running simulation: its institutions, its authorities, and the steps of a day."""
 
-    def __init__(self, simulation: Simulation, stage: Stage, place: str, officer: SupervisionStaff) -> None:
-        self._simulation = simulation
+    def __init__(self, diary: Diary, stage: Stage, place: str, officer: SupervisionStaff) -> None:
+        simulation, first_on = diary.simulation, diary.first_on
+        self._diary = diary
         self._stage = stage
-        first_on = simulation.first_on
-        plans = (plan_institution(simulation.seed, n, place, first_on, simulation.days) for n in range(simulation.institutions))
-        self._schools = [School(stage, simulation.seed, plan) for plan in plans]
+        plans = (
+            plan_institution(simulation.seed, number, place, first_on, simulation.days, simulation.volume_fen)
+            for number in range(simulation.institutions)
+        )
+        self._schools = Schools(stage, simulation.seed, [School(plan) for plan in plans])
         self._authorities = Authorities(stage, simulation.seed, officer)
 
     @property
     def first_institution_id(self) -> UUID:
         """One of the institutions, once the play runs."""
-        return self._schools[0].id
+        return self._schools.first.id
 
-    async def run(self, advance: Callable[[date], None]) -> None:
-        """Play every day, saying so after each; real time is back when this ends."""
-        first_on = self._simulation.first_on
+    async def run(self, advance: Callable[[date, int], None]) -> None:
+        """Play every day that is not played yet, saying so after each with the fen paid so far; real time is back when this ends."""
+        diary = self._diary
         try:
-            await self._at(first_on, time(7))
-            await self._each(lambda school: school.enter())
-            for number in range(self._simulation.days):
-                day = first_on + timedelta(days=number)
-                await self._morning(day)
-                await self._evening(day)
-                advance(day)
+            await self._at(diary.first_on, time(7))
+            await self._schools.enter()
+            if diary.begun:
+                await self._schools.remember(diary.first_on + timedelta(days=diary.days_done))
+            while diary.days_done < diary.simulation.days:
+                day = diary.first_on + timedelta(days=diary.days_done)
+                for number, (hour, act) in enumerate(self._steps()):
+                    if number >= diary.steps_done:
+                        await self._at(day, hour)
+                        await act(day)
+                        diary.step_is_done()
+                self._schools.forget(day)
+                diary.day_is_done()
+                advance(day, self._schools.paid_fen)
         finally:
             await self._stage.set_time(None)
         await self._stage.rest()
 
-    async def _morning(self, day: date) -> None:
-        """What arrived overnight is found in yesterday's statement; families enrol and pay, some of them wrongly."""
-        await self._at(day, time(8))
-        await self._stage.rest()
-        await self._authorities.surprise()
-        await self._each(lambda school: school.surprise(day))
-        await self._at(day, time(9))
-        await self._each(lambda school: school.open_classes(day))
-        await self._at(day, time(10))
-        await self._each(lambda school: school.enrol(day))
-        await self._at(day, time(10, 20))
-        await self._each(lambda school: school.pay_late())
-        await self._at(day, time(10, 45))
-        await self._stage.rest()
+    def _steps(self) -> list[tuple[time, Act]]:
+        """A day: what arrived overnight is found in yesterday's statement; families enrol and pay, some of them wrongly; classes are over:
+        attendance, confirmations, objections; officers decide; on Fridays the institutions are paid. Each step may be repeated."""
+        return [
+            (time(8), lambda day: self._stage.sweep()),
+            (time(8, 5), self._authorities.surprise),
+            (time(8, 10), self._schools.surprise),
+            (time(9), self._schools.open_classes),
+            (ENROLS_AT, self._schools.enrol),
+            (time(10, 20), self._schools.pay_late),
+            (time(10, 45), lambda day: self._stage.sweep()),
+            (time(20, 10), self._schools.deliver),
+            (time(20, 30), self._schools.respond),
+            (time(21), self._authorities.decide),
+            (time(21, 10), self._settle),
+            (time(21, 20), lambda day: self._stage.sweep()),
+        ]
 
-    async def _evening(self, day: date) -> None:
-        """Classes are over: attendance, confirmations, objections; officers decide; on Fridays the institutions are paid."""
-        await self._at(day, time(20, 10))
-        await self._each(lambda school: school.deliver())
-        await self._at(day, time(20, 30))
-        await self._each(lambda school: school.respond(day))
-        await self._at(day, time(21))
-        await self._authorities.decide(day)
+    async def _settle(self, day: date) -> None:
         if day.weekday() == FRIDAY:
             await self._authorities.settle(day)
-        await self._stage.rest()
 
     async def _at(self, day: date, hour: time) -> None:
         await self._stage.set_time(datetime.combine(day, hour, SHANGHAI).astimezone(UTC))
 
-    async def _each(self, act: Act) -> None:
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(school: School) -> None:
-            async with slots:
-                await act(school)
-
-        async with asyncio.TaskGroup() as group:
-            for school in self._schools:
-                group.create_task(one(school))
-
 
 @contextmanager
-def progress(days: int, console: Console) -> Iterator[Callable[[date], None]]:
-    """A bar that moves on with every simulated day."""
-    columns = (TextColumn("模拟 {task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=days, day="")
-        yield lambda day: bar.update(task, advance=1, day=day.isoformat())
+def progress(diary: Diary, console: Console) -> Iterator[Callable[[date, int], None]]:
+    """A bar that moves on with every simulated day, with its date and what the families have paid by then."""
+    columns = (TextColumn("模拟 {task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[paid]}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("", total=diary.simulation.days, completed=diary.days_done, day=diary.first_on.isoformat(), paid="")
+        yield lambda day, paid_fen: bar.update(task, advance=1, day=day.isoformat(), paid=yuan(paid_fen))
 
 
 async def simulate(folder: Path, simulation: Simulation, code: str | None, console: Console) -> bool:
     """Play a simulation in a sample district of its own, with a bank of its own, and report; whether everything holds.
 
-    Raises Conflict `sample.database_url`, `districts.known`, BadInput for figures out of range.
+    One that was stopped goes on where it stopped when it is asked for again.
+    Raises Conflict `sample.database_url`, `districts.known`, `sample.simulating`, BadInput for figures out of range.
     """
     refuse_configured_database()
     installation = Installation(folder)
     installation.adopt()
-    with installation.postgres() as server:
+    with installation.postgres() as server, installation.locked("simulation.lock", "模拟"):
         addresses = await ground.embedded(installation, server)
         await ground.bring_up_to_date(addresses)
-        code, place = await ground.neighbour(addresses, code)
-        await districts.create(addresses.owner, code, place, mode="sample")
+        diary, place = await _ground_for(simulation, installation, addresses, code)
         database = Database(addresses.app)
         try:
-            async with _own_bank(installation, code) as (bank, banks):
-                stage = Stage(database.district(code), banks, bank, ground.CONNECTION)
-                console.print(f"在 {place}（{code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}")
-                play = Play(simulation, stage, place, await _officer(stage, installation))
-                with progress(simulation.days, console) as advance:
+            async with _own_bank(diary) as (bank, banks):
+                stage = Stage(database.district(diary.code), banks, bank, ground.CONNECTION)
+                told = "继续" if diary.begun else "在"
+                console.print(f"{told} {place}（{diary.code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}")
+                play = Play(diary, stage, place, await _officer(stage, installation))
+                with progress(diary, console) as advance:
                     await play.run(advance)
                 await _let_in(stage, installation, play.first_institution_id)
                 report = await closing_report(stage)
         finally:
             await database.aclose()
+    diary.end()
     show(report, console)
-    _say_how_to_look(installation, code, console)
+    _say_how_to_look(installation, diary.code, console)
     return report.holds
 
 
+async def _ground_for(simulation: Simulation, installation: Installation, addresses: Addresses, code: str | None) -> tuple[Diary, str]:
+    """The diary to go on with, and the name of its district, made where it is a new one."""
+    diary = Diary.unfinished(installation, simulation, code)
+    if diary is not None and diary.begun:
+        return diary, ground.name_of(diary.code)
+    if diary is not None:
+        with suppress(NotFound):
+            await ground.discard(addresses, diary.code)
+    code, place = await ground.neighbour(addresses, code)
+    diary = Diary(installation, simulation, code, clock.business_date(datetime.now(UTC)) - timedelta(days=simulation.days))
+    diary.begin()
+    await districts.create(addresses.owner, code, place, mode="sample")
+    return diary, place
+
+
 @asynccontextmanager
-async def _own_bank(installation: Installation, code: str) -> AsyncIterator[tuple[MockBankControl, Banks]]:
+async def _own_bank(diary: Diary) -> AsyncIterator[tuple[MockBankControl, Banks]]:
     """A bank with nothing but this district's connection, and no notices: it is asked instead."""
-    secrets = installation.secrets
-    data = installation.folder / "simulated" / f"{code}.sqlite"
-    async with mock_bank(data, installation.log(f"bank-{code}"), secrets["control_key"]) as (_, bank):
-        await bank.reset()
+    installation, secrets = diary.installation, diary.installation.secrets
+    async with mock_bank(diary.bank_data, installation.log(f"bank-{diary.code}"), secrets["control_key"]) as (_, bank):
+        if not diary.begun:
+            await bank.reset()
         await bank.register_client(ground.CONNECTION, secrets["api_key"], secrets["notice_secret"])
         connection = MockBank(bank.url, secrets["api_key"], secrets["notice_secret"])
-        banks = Banks({ground.CONNECTION: (code, connection)})
+        banks = Banks({ground.CONNECTION: (diary.code, connection)})
         try:
             yield bank, banks
         finally:

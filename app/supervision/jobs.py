@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, cast, func, select, update
+from sqlalchemy import BigInteger, cast, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -15,8 +15,8 @@ from app.db import District, fixed
 from app.ledger.models import LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
-from app.supervision.models import Clearance, Cursor
-from app.supervision.rules import Crossing, below_minimum, crossings
+from app.supervision.models import Alert, Clearance, Cursor
+from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings
 from app.supervision.service import lines_of, lock_lines, raise_alert, record_clearance
 
 BATCH = 100
@@ -64,7 +64,7 @@ async def _clear_next(district: District) -> bool:
 
 async def watch(district: District) -> int:
     """Everything below, once; how much was judged."""
-    return sum([await job(district) for job in (watch_transfers, watch_balances, watch_receipts, watch_breaks)])
+    return sum([await job(district) for job in (watch_transfers, watch_balances, watch_receipts, watch_breaks, watch_doubts)])
 
 
 async def watch_transfers(district: District) -> int:
@@ -158,6 +158,28 @@ async def watch_breaks(district: District) -> int:
                 }
                 await raise_alert(session, institution_id, "break", f"account:{day.bank_account_id}", facts)
         return len(judged)
+
+
+async def watch_doubts(district: District) -> int:
+    """Alert to instructions that a bank has left without an end for an hour, once to each; how many were new, at most 100."""
+    subject = func.concat("instruction:", Instruction.reference)
+    alerted = exists().where(Alert.rule == "instruction_in_doubt", Alert.subject == subject)
+    async with district.transaction() as session:
+        doubtful = await session.scalars(
+            select(Instruction)
+            .where(
+                Instruction.status.in_((fixed("submitted"), fixed("unknown"))),
+                Instruction.last_sent_at <= clock.now() - IN_DOUBT_AFTER,
+                ~alerted,
+            )
+            .order_by(Instruction.id)
+            .limit(BATCH)
+        )
+        found = doubtful.all()
+        for each in found:
+            facts = {"reference": each.reference, "purpose": each.purpose, "amount_fen": each.amount_fen, "status": each.status}
+            await raise_alert(session, each.book_id, "instruction_in_doubt", f"instruction:{each.reference}", facts)
+        return len(found)
 
 
 async def _watch_refund(session: AsyncSession, transfer: Transfer) -> None:

@@ -1,7 +1,7 @@
 """Thresholds, alerts and clearances."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index, text
@@ -10,8 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, one_of
-
-RULES = ("large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "instruction_failed", "break")
+from app.supervision.rules import Level, Rule
 
 
 class Threshold(Base):
@@ -32,9 +31,9 @@ class Alert(Base):
 
     __tablename__ = "alert"
     __table_args__ = (
-        one_of("rule", *RULES),
+        one_of("rule", *get_args(Rule)),
         one_of("status", "opened", "acknowledged", "resolved"),
-        one_of("level", "yellow", "red"),
+        one_of("level", *get_args(Level)),
         Index("uq_alert_one_open", "rule", "subject", unique=True, postgresql_where=text("status <> 'resolved'")),
         Index(None, "institution_id", "id"),
         Index("ix_alert_open", "id", postgresql_where=text("status <> 'resolved'")),

@@ -1,9 +1,19 @@
 """When an alert fires: pure decisions over amounts in fen."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
-Rule = Literal["large_transfer", "large_day", "minimum_balance", "uninstructed_debit", "unassigned_money", "instruction_failed", "break"]
+Rule = Literal[
+    "large_transfer",
+    "large_day",
+    "minimum_balance",
+    "uninstructed_debit",
+    "unassigned_money",
+    "instruction_failed",
+    "instruction_in_doubt",
+    "break",
+]
 Level = Literal["yellow", "red"]
 
 LEVELS: dict[Rule, Level] = {
@@ -13,8 +23,12 @@ LEVELS: dict[Rule, Level] = {
     "uninstructed_debit": "red",
     "unassigned_money": "yellow",
     "instruction_failed": "yellow",
+    "instruction_in_doubt": "yellow",
     "break": "red",
 }
+
+IN_DOUBT_AFTER = timedelta(hours=1)
+"""How long a bank may leave an instruction without an end before a person should ask there."""
 
 
 @dataclass(frozen=True, slots=True)

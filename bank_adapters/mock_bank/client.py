@@ -102,7 +102,10 @@ class MockBank(Bank):
 
     async def statement(self, value_on: date) -> Statement:
         """All accounts of the connection for one value day. Raises BankUnknown."""
-        return await self._ask(_statement, "GET", "/statement", params={"value_on": value_on.isoformat()})
+        try:
+            return await self._ask(_statement, "GET", "/statement", params={"value_on": value_on.isoformat()})
+        except BankRefused as refused:
+            raise BankUnknown(refused.code) from refused
 
     def verify_notice(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """Check the signature over the raw bytes and the time stamp (±5 minutes). Raises NoticeRefused."""
@@ -133,7 +136,7 @@ class MockBank(Bank):
         except BankRefused as refused:
             if refused.code == UNKNOWN_REFERENCE:
                 return None
-            raise
+            raise BankUnknown(refused.code) from refused
 
     async def _ask(
         self,

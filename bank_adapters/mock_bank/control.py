@@ -1,5 +1,6 @@
 """The outside world of the mock bank for samples, simulations and tests: payers, courts, faults, the clock and the oracles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,16 @@ class Books:
     broken: list[str]
     accounts: int
     movements: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPayment:
+    """A payment of an order by somebody, of an amount in fen."""
+
+    reference: str
+    amount_fen: int
+    payer_no: str
+    payer_name: str
 
 
 class MockBankControl:
@@ -89,6 +100,11 @@ class MockBankControl:
     ) -> str:
         """Pay an order after it was closed; the bank closes it first where it is still open."""
         return await self._pay(reference, amount_fen, payer_no, payer_name, client, late=True)
+
+    async def pay_all(self, payments: Sequence[OrderPayment], client: str | None = None, *, late: bool = False) -> None:
+        """Pay up to 10,000 orders in one call, in this order, all or none; `late` closes each first."""
+        items = [_payment_body(each.reference, each.amount_fen, each.payer_no, each.payer_name, client, late) for each in payments]
+        await self._ask("POST", "/payments/all", {"items": items})
 
     async def deposit_from_stranger(
         self, account_no: str, amount_fen: int, payer_no: str = PAYER_NO, payer_name: str = PAYER_NAME, anonymous: bool = False
@@ -188,14 +204,7 @@ class MockBankControl:
         return Books(**await self._ask("GET", "/books"))
 
     async def _pay(self, reference: str, amount_fen: int | None, payer_no: str, payer_name: str, client: str | None, *, late: bool) -> str:
-        body = {
-            "reference": reference,
-            "amount_fen": amount_fen,
-            "payer_account_no": payer_no,
-            "payer_name": payer_name,
-            "client": client,
-            "late": late,
-        }
+        body = _payment_body(reference, amount_fen, payer_no, payer_name, client, late)
         return str((await self._ask("POST", "/payments", body))["status"])
 
     async def _ask(
@@ -206,3 +215,16 @@ class MockBankControl:
         if not answer.is_success:
             raise ControlRefused(answer.status_code, str(content.get("code")))
         return content
+
+
+def _payment_body(
+    reference: str, amount_fen: int | None, payer_no: str, payer_name: str, client: str | None, late: bool
+) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "amount_fen": amount_fen,
+        "payer_account_no": payer_no,
+        "payer_name": payer_name,
+        "client": client,
+        "late": late,
+    }

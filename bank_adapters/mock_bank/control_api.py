@@ -16,6 +16,7 @@ from bank_adapters.mock_bank.forms import (
     KnobForm,
     NoticeSettingsForm,
     OrderPaymentForm,
+    OrderPaymentsForm,
     ReleaseForm,
 )
 from bank_adapters.mock_bank.office import Office
@@ -89,11 +90,14 @@ async def set_notices(form: NoticeSettingsForm, office: Controlled) -> dict[str,
 async def pay_order(form: OrderPaymentForm, office: Controlled) -> dict[str, Any]:
     """Pay an order, whatever its state."""
     with office.store.transaction():
-        order = orders.whose(office, form.client, form.reference)
-        if form.late:
-            order = orders.close(office, order["client"], form.reference)
-        orders.receive(office, order, form, order["amount_fen"] if form.amount_fen is None else form.amount_fen)
-    return {"status": orders.require(office, order["client"], form.reference)["status"]}
+        return {"status": _pay_order(office, form)}
+
+
+@router.post("/payments/all")
+async def pay_orders(form: OrderPaymentsForm, office: Controlled) -> dict[str, Any]:
+    """Pay many orders at once, all or none."""
+    with office.store.transaction():
+        return {"statuses": [_pay_order(office, each) for each in form.items]}
 
 
 @router.post("/deposits")
@@ -196,6 +200,14 @@ async def movements(office: Controlled, account_no: str | None = None, reference
 async def prove(office: Controlled) -> dict[str, Any]:
     """The proof over the books."""
     return books.prove(office.store)
+
+
+def _pay_order(office: Office, form: OrderPaymentForm) -> str:
+    order = orders.whose(office, form.client, form.reference)
+    if form.late:
+        order = orders.close(office, order["client"], form.reference)
+    orders.receive(office, order, form, order["amount_fen"] if form.amount_fen is None else form.amount_fen)
+    return str(orders.require(office, order["client"], form.reference)["status"])
 
 
 def _require_account(office: Office, account_no: str) -> Any:

@@ -100,6 +100,12 @@ class OrderPaymentForm(PayerForm):
     late: bool = False
 
 
+class OrderPaymentsForm(Form):
+    """Several payments of orders, in their order, all or none."""
+
+    items: Annotated[list[OrderPaymentForm], Field(max_length=10_000)]
+
+
 class DepositForm(PayerForm):
     """Money that arrives without a reference; `anonymous` hides the payer from the statement."""
 

@@ -207,7 +207,7 @@ def _tables() -> None:
         sa.Column("changed_by", sa.Uuid(), nullable=True),
         sa.CheckConstraint("level IN ('yellow', 'red')", name=op.f("ck_alert_level")),
         sa.CheckConstraint(
-            "rule IN ('large_transfer', 'large_day', 'minimum_balance', 'uninstructed_debit', 'unassigned_money', 'instruction_failed', 'break')",
+            "rule IN ('large_transfer', 'large_day', 'minimum_balance', 'uninstructed_debit', 'unassigned_money', 'instruction_failed', 'instruction_in_doubt', 'break')",
             name=op.f("ck_alert_rule"),
         ),
         sa.CheckConstraint("status IN ('opened', 'acknowledged', 'resolved')", name=op.f("ck_alert_status")),
@@ -590,7 +590,6 @@ def _tables() -> None:
         sa.Column("reject_code", sa.Text(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("first_sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reserving_transfer_id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

@@ -1,6 +1,7 @@
 """The connection: a refusal only where the bank gave a code, everything else is unknown; and keys are needed."""
 
 import json
+from datetime import date
 
 import httpx
 import pytest
@@ -53,6 +54,15 @@ async def test_a_good_answer_and_a_refusal(receiver: ScriptedServer) -> None:
     with pytest.raises(BankRefused, match="account_unknown"):
         await bank.balance("1")
     assert (await receiver.next()).headers["authorization"] == "Bearer api-key-x"
+    await bank.aclose()
+
+
+async def test_a_question_is_answered_or_unknown_but_never_refused(receiver: ScriptedServer) -> None:
+    bank = MockBank(receiver.url, "api-key-x", webhooks.new_secret())
+    for question in (bank.query("A1"), bank.close("A1"), bank.statement(date(2025, 9, 1))):
+        receiver.answers.append((400, b'{"code": "moved_to_another_version"}'))
+        with pytest.raises(BankUnknown):
+            await question
     await bank.aclose()
 
 

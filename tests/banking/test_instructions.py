@@ -11,7 +11,7 @@ from app import clock
 from app.banking import instructions, jobs
 from app.banking import service as banking
 from app.banking.banks import Banks
-from app.banking.models import BankMovement, Instruction
+from app.banking.models import BankAccount, BankMovement, Instruction
 from app.errors import Conflict, Refused
 from app.ids import number
 from app.ledger import codes
@@ -58,6 +58,11 @@ async def instructed(world: World, institution: Institution) -> str:
 async def status_of(world: World, reference: str) -> str:
     async with world.district.reading() as session:
         return (await session.scalars(select(Instruction.status).where(Instruction.reference == reference))).one()
+
+
+async def died(*_: object) -> None:
+    """The worker is killed before it can write down what it heard."""
+    raise RuntimeError("killed")
 
 
 async def let_pass(world: World, minutes: int = 3) -> None:
@@ -191,6 +196,40 @@ async def test_a_bank_that_does_not_deduplicate_is_asked_before_it_is_told_again
     await instructions.send_instructions(world.district, Banks({CONNECTION: (world.district.code, forgetful)}))
     await forgetful.aclose()
     await assert_paid_back_once(world, institution, reference)
+
+
+async def test_a_bank_that_does_not_deduplicate_is_told_again_only_when_it_cannot_hear_the_first_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    institution = await world.institution()
+    reference = await instructed(world, institution)
+    forgetful = MockBank(world.bank.url, API_KEY, NOTICE_SECRET)
+    forgetful.deduplicates = False
+    banks = Banks({CONNECTION: (world.district.code, forgetful)})
+    await world.bank.knob("late_unseen", "refund")
+    with monkeypatch.context() as patch:
+        patch.setattr(instructions, "_doubt", died)
+        with pytest.raises(ExceptionGroup):
+            await instructions.send_instructions(world.district, banks)
+    await world.wait(instructions.LEASE + timedelta(seconds=1))
+    assert await instructions.send_instructions(world.district, banks) == 0, "the first request may still arrive"
+    await world.bank.release_late()
+    await world.wait(forgetful.max_latency)
+    assert await instructions.send_instructions(world.district, banks) == 1
+    await forgetful.aclose()
+    await assert_paid_back_once(world, institution, reference)
+
+
+async def test_an_instruction_that_fails_here_cuts_no_other_off(world: World) -> None:
+    unreachable, sound = await world.institution(), await world.institution()
+    await instructed(world, unreachable)
+    reference = await instructed(world, sound)
+    async with world.district.transaction() as session:
+        account = await session.get_one(BankAccount, (await world.account(unreachable)).id)
+        account.connection = "gone"
+    with pytest.raises(ExceptionGroup):
+        await instructions.send_instructions(world.district, world.banks)
+    assert await status_of(world, reference) in ("submitted", "settled")
 
 
 async def test_live_instructions_never_exceed_the_cash(world: World) -> None:

@@ -141,6 +141,8 @@ async def test_even_the_owner_cannot_store_a_row_that_no_books_can_hold(
         ("UPDATE transfer SET kind = 'settled' WHERE kind = 'received'", {"kinds_hold", "leaves_hold"}),
         ("UPDATE transfer SET posted_by = 'nobody' WHERE kind = 'received'", {"leaves_hold"}),
         ("UPDATE transfer SET occurred_at = occurred_at + interval '1 microsecond' WHERE kind = 'received'", {"leaves_hold"}),
+        ("UPDATE transfer SET kind = 'release_reversed' WHERE kind = 'lesson_released'", {"kinds_hold", "reversals_mirror", "leaves_hold"}),
+        ("UPDATE transfer SET reverses = id WHERE kind = 'received'", {"reversals_mirror", "leaves_hold"}),
         ("DELETE FROM ledger_log WHERE seq = 2", {"log_complete", "log_gapless"}),
         ("UPDATE ledger_log SET leaf_hash = sha256('') WHERE seq = 1", {"leaves_hold"}),
     ],

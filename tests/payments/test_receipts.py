@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from app import clock
@@ -209,6 +210,22 @@ async def test_a_refused_return_is_tried_hourly_three_times_and_then_waits_in_si
     assert await jobs.return_unassigned(district) == 0
     (receipt,) = await unmatched(world, waiting=True)
     assert (receipt.return_attempts, receipt.return_no, receipt.return_status) == (3, None, None)
+
+
+async def test_returns_that_wait_for_their_next_try_keep_no_other_waiting(
+    world: World, district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing, other = await world.institution(), await world.institution()
+    await world.bank.deposit_from_stranger((await world.account(refusing)).account_no, 5_000)
+    await import_today(world)
+    await world.bank.knob("reject", "refund", code="account_closed")
+    await send_back(world)
+    await world.wait(timedelta(minutes=1))
+    await world.bank.deposit_from_stranger((await world.account(other)).account_no, 6_000)
+    await import_today(world)
+    monkeypatch.setattr(jobs, "BATCH", 1)
+    assert await jobs.return_unassigned(district) == 1
+    assert await world.totals(other) == {"cash": 6_000, "outgoing": 6_000}
 
 
 async def test_a_return_that_comes_back_waits_in_suspense_and_is_sent_again(world: World, district: District) -> None:

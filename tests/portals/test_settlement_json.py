@@ -68,6 +68,18 @@ async def test_a_run_number_is_a_small_whole_number(desks: Desks) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid"), run_no
 
 
+async def test_a_misspelt_field_or_a_number_for_a_date_settles_nothing(desks: Desks) -> None:
+    desk = await desks.clerk()
+    for body in (
+        {"buisness_date": clock.today().isoformat()},
+        {"business_date": 0},
+        {"business_date": "0"},
+        {"business_date": "2026-02-30"},
+    ):
+        refused = await desk.post("/runs", body, "key")
+        assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid"), body
+
+
 async def test_tomorrow_cannot_be_settled(desks: Desks, world: World) -> None:
     await world.institution()
     desk = await desks.clerk()

@@ -21,9 +21,9 @@ async def staff(district: District) -> security.Staff:
         return await security.create_staff(session, "supervision", "zhang.san", PASSWORD, "张三")
 
 
-async def send_code(district: District) -> str:
+async def send_code(district: District, phone: str = PHONE) -> str:
     async with district.transaction() as session:
-        return await security.new_code(session, PHONE)
+        return await security.new_code(session, phone)
 
 
 async def spend(district: District, code: str, fixed: str | None = None) -> bool:
@@ -127,6 +127,38 @@ async def test_a_phone_gets_one_message_a_minute_and_only_the_last_code_counts(d
         second = await send_code(district)
         assert first == second or not await spend(district, first)
         assert await spend(district, second)
+
+
+async def test_nobodys_phone_is_flooded_with_messages(district: District) -> None:
+    now = clock.now()
+    for minute in range(5):
+        with clock.at(now + timedelta(minutes=minute)):
+            await send_code(district)
+    with clock.at(now + timedelta(minutes=5)), pytest.raises(TooManyAttempts) as refused:
+        await send_code(district)
+    assert refused.value.code == "auth.locked"
+    with clock.at(now + timedelta(minutes=19)):
+        assert await spend(district, await send_code(district))
+
+
+async def test_who_signs_in_may_ask_again(district: District) -> None:
+    now = clock.now()
+    for minute in range(8):
+        with clock.at(now + timedelta(minutes=minute)):
+            assert await spend(district, await send_code(district))
+
+
+async def test_many_phones_together_get_no_more_codes_than_the_district_can_bear(
+    district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(security, "CODES_AT_ONCE", 3)
+    for number in range(3):
+        await send_code(district, f"+861380013800{number}")
+    with pytest.raises(TooManyAttempts) as refused:
+        await send_code(district, "+8613800138009")
+    assert refused.value.code == "auth.too_many_codes"
+    with clock.at(clock.now() + timedelta(minutes=5, seconds=1)):
+        await send_code(district, "+8613800138009")
 
 
 async def test_a_sample_phones_fixed_code_needs_no_message_and_is_limited_too(district: District) -> None:

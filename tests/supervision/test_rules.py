@@ -1,9 +1,10 @@
 """When a rule fires: pure decisions."""
 
+from typing import get_args
+
 import pytest
 
-from app.supervision.models import RULES
-from app.supervision.rules import DEFAULT_LINES, LEVELS, Crossing, Lines, below_minimum, coverage_bps, crossings
+from app.supervision.rules import DEFAULT_LINES, LEVELS, Crossing, Lines, Rule, below_minimum, coverage_bps, crossings
 
 LINES = Lines(large_transfer_fen=100_00, large_day_fen=250_00, minimum_balance_fen=50_00)
 
@@ -45,5 +46,5 @@ def test_coverage_is_what_is_there_for_what_is_owed(
 
 
 def test_every_rule_has_a_level_and_the_default_lines_are_the_cited_ones() -> None:
-    assert set(LEVELS) == set(RULES)
+    assert set(LEVELS) == set(get_args(Rule))
     assert Lines(300_000_00, 300_000_00, 100_000_00) == DEFAULT_LINES

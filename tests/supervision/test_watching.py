@@ -153,6 +153,27 @@ async def test_a_payout_that_the_bank_rejects_is_alerted_to_and_leaves_the_days_
     assert len(await settlement.run_district(world.district, date(2025, 3, 3), 900)) == 1
 
 
+async def test_a_bank_that_does_not_say_what_became_of_an_instruction_is_alerted_to_once(world: World, school: Institution) -> None:
+    refund_no = await refund(world, school, 40_00)
+    await world.bank.knob("down", "refund", times=None)
+    await world.bank.knob("down", "query", reference=refund_no, times=None)
+    await world.work()
+    await world.wait(timedelta(minutes=59))
+    await world.work()
+    assert await rules_fired(world.district) == []
+
+    await world.wait(timedelta(minutes=1))
+    await world.work()
+    (alert,) = await alerts(world.district)
+    assert (alert.rule, alert.subject) == ("instruction_in_doubt", f"instruction:{refund_no}")
+    assert alert.facts == {"reference": refund_no, "purpose": "refund", "amount_fen": 40_00, "status": "unknown"}
+    async with world.district.transaction() as session:
+        await resolve(session, world.officer(), alert.id, "已电话询问银行")
+    await world.wait(timedelta(hours=1))
+    await world.work()
+    assert await alerts(world.district) == []
+
+
 async def test_a_break_is_alerted_to_per_account_while_it_stands(world: World, school: Institution) -> None:
     await world.paid_contract(school, price_fen=400_00)
     short = await doctored(world, school, lambda stated: replace(stated, closing_fen=stated.closing_fen - 3))

@@ -14,7 +14,7 @@ from app.crypto import mask_account
 from app.db import District
 from app.errors import NotFound, SignInRequired, Unavailable
 from app.portals.edge import Home, Once, Read, SettlementCaller, district_called
-from app.portals.fields import MAX_PAGE, Listed, PageById, PageByTime, Paging, PathId, listed
+from app.portals.fields import MAX_PAGE, CalendarDate, Listed, PageById, PageByTime, Paging, PathId, listed
 from app.portals.payouts import PayoutItem, PayoutState, listed_payouts
 from app.reconciliation import jobs as reconciliation_jobs
 from app.reconciliation import queries as reconciliation
@@ -33,7 +33,9 @@ WHOLE_PAGE: Paging[Any] = Paging(None, MAX_PAGE)
 class RunInput(BaseModel):
     """Which run. The same business date and run number again answers what the first one drafted."""
 
-    business_date: date | None = Field(None, description="By default today in Shanghai")
+    model_config = ConfigDict(extra="forbid")
+
+    business_date: CalendarDate | None = Field(None, description="By default today in Shanghai")
     run_no: int | None = Field(None, strict=True, ge=1, le=LAST_RUN_NO, description="By default the next one of that date")
 
 
@@ -86,7 +88,9 @@ class Day(Listed[AccountDayItem]):
 class DayInput(BaseModel):
     """Which value day to reconcile."""
 
-    on: date | None = Field(None, description="By default today in Shanghai, as far as it has gone")
+    model_config = ConfigDict(extra="forbid")
+
+    on: CalendarDate | None = Field(None, description="By default today in Shanghai, as far as it has gone")
 
 
 @router.post("/runs", status_code=201, summary="Settle: draft one payout per institution")
@@ -107,7 +111,7 @@ async def payouts(
     session: Read,
     paging: PageByTime,
     status: Annotated[PayoutState | None, Query()] = None,
-    business_date: Annotated[date | None, Query()] = None,
+    business_date: Annotated[CalendarDate | None, Query()] = None,
     run_no: Annotated[int | None, Query(ge=1, le=LAST_RUN_NO)] = None,
 ) -> Listed[PayoutItem]:
     """All of them, or of one state, business date or run."""
@@ -125,7 +129,7 @@ async def reconciled_day(
     caller: SettlementCaller,
     session: Read,
     paging: PageById,
-    on: Annotated[date | None, Query(description="Value date; by default the newest reconciled one")] = None,
+    on: Annotated[CalendarDate | None, Query(description="Value date; by default the newest reconciled one")] = None,
 ) -> Day:
     """As last reconciled: every night, and whenever it is asked for by POST."""
     value_on = on or await reconciliation.latest_day(session)

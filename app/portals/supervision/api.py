@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ledger import queries as ledger
 from app.lessons import queries as lessons
 from app.portals.edge import Home, Once, Read, SupervisionCaller, Write
-from app.portals.fields import Listed, PageById, PageByNumber, PageByTime, PathId, listed
+from app.portals.fields import Listed, Moment, PageById, PageByNumber, PageByTime, Paging, PathId, listed
 from app.portals.payouts import PayoutItem, PayoutState, listed_payouts
 from app.portals.supervision.live import AlertsAfter, MovementsAfter, feed_of, while_serving
 from app.portals.supervision.views import (
@@ -67,12 +68,7 @@ async def set_thresholds(institution_id: PathId, body: ThresholdsInput, caller: 
 @router.get("/books", summary="Trial balance of every book")
 async def books(caller: SupervisionCaller, session: Read, paging: PageByTime) -> Listed[BookItem]:
     """In the order of the institutions' entry."""
-    found = await registry.institutions(session, paging.after, paging.more)
-    lines = defaultdict(list)
-    for line in await ledger.trial_balance(session):
-        lines[line.book_id].append(line)
-    items = [BookItem.of(each.id, each.name, lines[each.id]) for each in found]
-    return listed(items, [(each.created_at, each.id) for each in found], paging)
+    return await listed_books(session, paging)
 
 
 @router.get("/movements", summary="Sealed transfers of all books, newest first")
@@ -183,3 +179,13 @@ async def rule(lesson_id: PathId, body: RulingInput, caller: SupervisionCaller, 
     async with once.transaction() as session:
         await service.rule_on_dispute(session, caller, lesson_id, body.ruling, body.reason)
         return await once.answer(DisputeItem.model_validate(await lessons.dispute_of(session, lesson_id)))
+
+
+async def listed_books(session: AsyncSession, paging: Paging[Moment]) -> Listed[BookItem]:
+    """A page of institutions with the trial balances of their books."""
+    found = await registry.institutions(session, paging.after, paging.more)
+    lines = defaultdict(list)
+    for line in await ledger.trial_balance(session, [each.id for each in found]):
+        lines[line.book_id].append(line)
+    items = [BookItem.of(each.id, each.name, lines[each.id]) for each in found]
+    return listed(items, [(each.created_at, each.id) for each in found], paging)

@@ -1,6 +1,5 @@
 """Pages of the supervision end; the decisions that their forms ask for stand in `decisions`."""
 
-from collections import defaultdict
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -10,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.contracts import queries as contracts
 from app.errors import NotFound
-from app.ledger import queries as ledger
 from app.ledger.check import check_books
 from app.lessons import queries as lessons
 from app.payments import queries as payments
@@ -20,9 +18,8 @@ from app.portals.pages import render
 from app.portals.payouts import PayoutState
 from app.portals.staff import Segment, bar
 from app.portals.supervision import decisions, facts
+from app.portals.supervision.api import listed_books
 from app.portals.supervision.live import feed_of
-from app.portals.supervision.views import BookItem
-from app.registry import queries as registry
 from app.settlement import queries as settlement
 from app.supervision import queries
 
@@ -218,10 +215,5 @@ def _bar(money: queries.Money) -> list[Segment]:
 
 
 async def _books_page(request: Request, session: AsyncSession, paging: Paging[Moment], **context: Any) -> Response:
-    found = await registry.institutions(session, paging.after, paging.more)
-    lines = defaultdict(list)
-    for line in await ledger.trial_balance(session):
-        lines[line.book_id].append(line)
-    items = [BookItem.of(each.id, each.name, lines[each.id]) for each in found]
-    page = listed(items, [(each.created_at, each.id) for each in found], paging)
+    page = await listed_books(session, paging)
     return render(request, "supervision/books.html", page=page, **({"findings": None, "checked_at": None} | context))
