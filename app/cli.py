@@ -31,11 +31,11 @@ from app.registry import service as registry
 from app.registry.models import Institution
 from app.registry.rules import InstitutionDraft
 from app.sample.demo import play as play_demo
+from app.sample.diary import Simulation
 from app.sample.ground import at_hand
 from app.sample.people import Unexpected
 from app.sample.processes import Ended
 from app.sample.run import run_sample as serve_sample
-from app.sample.simulate import Simulation
 from app.sample.simulate import simulate as play_simulation
 from app.settings import Settings, settings
 from app.supervision import service as supervision
@@ -265,10 +265,12 @@ def simulate(
     institutions: Annotated[int, typer.Option(min=1, max=500)] = 10,
     days: Annotated[int, typer.Option(min=1, max=366)] = 30,
     seed: int = 1,
+    volume_yuan: Annotated[int | None, typer.Option("--yuan", min=1_000, help="What families shall pay in all.")] = None,
     district: Annotated[str | None, typer.Option(help="A code that is not in use; by default a neighbour's.")] = None,
 ) -> None:
-    """Play a month of an invented district against a mock bank, ending today, and check its books."""
-    holds = _run(play_simulation(settings().data_dir, Simulation(institutions, days, seed), district, console))
+    """Play some time of an invented district against a mock bank, ending today, and check its books; a killed one goes on."""
+    wanted = Simulation(institutions, days, seed, volume_yuan)
+    holds = _run(play_simulation(settings().data_dir, wanted, district, console))
     raise typer.Exit(0 if holds else 1)
 
 
@@ -288,7 +290,7 @@ def openapi() -> None:
 
 @asynccontextmanager
 async def _database(url: str) -> AsyncIterator[Database]:
-    database = Database(url, pool_size=2)
+    database = Database(url, pool_size=4)
     try:
         yield database
     finally:

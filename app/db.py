@@ -1,6 +1,7 @@
 """The only file that commits. A district is a schema; a session knows its district and reaches no other."""
 
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +9,22 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, Date, DateTime, LargeBinary, MetaData, Text, Uuid, literal
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    Date,
+    DateTime,
+    LargeBinary,
+    MetaData,
+    Row,
+    Text,
+    TextClause,
+    Uuid,
+    event,
+    literal,
+)
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -19,6 +35,7 @@ _NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+_ASKED_AFTER_SECONDS = 30
 _TYPES = {str: Text(), datetime: DateTime(timezone=True), date: Date(), UUID: Uuid(), bytes: LargeBinary(), int: BigInteger()}
 
 
@@ -74,6 +91,11 @@ class District:
         async with _sessions(self._engine, self.code)() as session:
             yield session
 
+    async def look_up(self, query: TextClause, values: dict[str, Any]) -> Row[Any] | None:
+        """At most one row, by one statement outside any transaction: one round trip where a session needs three."""
+        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            return (await connection.execute(query, values)).one_or_none()
+
     @property
     def engine(self) -> AsyncEngine:
         """For listeners that need a connection of their own."""
@@ -83,7 +105,7 @@ class District:
 class Database:
     """Engines by district for one role's address; `public` for what is above districts."""
 
-    def __init__(self, url: str, pool_size: int = 8) -> None:
+    def __init__(self, url: str, pool_size: int = 16) -> None:
         self._url = url
         self._pool_size = pool_size
         self._engines: dict[str, AsyncEngine] = {}
@@ -107,15 +129,37 @@ class Database:
 
     def _engine(self, schema: str) -> AsyncEngine:
         if schema not in self._engines:
+            # No overflow: a connection that is dropped after its use was opened, and its plans were made, for nothing.
             self._engines[schema] = create_async_engine(
                 self._url,
                 pool_size=self._pool_size,
-                max_overflow=self._pool_size,
-                pool_pre_ping=True,
+                max_overflow=0,
                 hide_parameters=True,
                 connect_args={"server_settings": {"search_path": schema, "timezone": "UTC", "plan_cache_mode": "force_generic_plan"}},
             )
+            _drop_lost_connections(self._engines[schema])
         return self._engines[schema]
+
+
+def _drop_lost_connections(engine: AsyncEngine) -> None:
+    """Replace connections that the server has closed as they leave the pool; ask only those that stood idle for long.
+
+    A closed socket is known without asking. `pool_pre_ping` would cost three round trips before every use.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def remember(connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def examine(connection: Any, record: Any, fairy: Any) -> None:
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError("closed by the server")
+        if time.monotonic() - record.info.get("idle_since", time.monotonic()) > _ASKED_AFTER_SECONDS:
+            try:
+                connection.ping()
+            except Exception as error:
+                raise DisconnectionError("no longer answers") from error
 
 
 def _sessions(engine: AsyncEngine, district: str) -> async_sessionmaker[AsyncSession]:

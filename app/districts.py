@@ -171,14 +171,8 @@ def unsafe_reasons(settings: Settings, found: Iterable[DistrictEntry], banks: It
 
     `sample_users` counts sign-ins that the sample line made in live districts.
     """
-    listed, reasons = list(found), []
+    listed, reasons = list(found), _unfit_secrets(settings)
     live = {entry.code for entry in listed if entry.mode == "live"}
-    for name in ("secret_key", "data_key", "index_key"):
-        if not getattr(settings, name).get_secret_value():
-            reasons.append(f"ESCROW_{name.upper()} is missing")
-    reasons += [f"{name} is not 32 bytes in base64" for name in crypto.misfits(settings) if f"{name} is missing" not in reasons]
-    if 0 < len(settings.secret_key.get_secret_value()) < _SECRET_CHARACTERS:
-        reasons.append(f"ESCROW_SECRET_KEY is shorter than {_SECRET_CHARACTERS} characters")
     if live and len(live) < sum(entry.mode in ("live", "sample") for entry in listed):
         reasons.append("live and sample districts share this database")
     if not live:
@@ -208,6 +202,17 @@ async def refuse_unsafe_start(database: Database, settings: Settings) -> None:
         reasons += [f"ESCROW_DATA_KEY and ESCROW_INDEX_KEY are not those of the district {code}" for code in unread]
     if reasons:
         raise UnsafeStart(tuple(reasons))
+
+
+def _unfit_secrets(settings: Settings) -> list[str]:
+    missing = [
+        f"ESCROW_{name.upper()}" for name in ("secret_key", "data_key", "index_key") if not getattr(settings, name).get_secret_value()
+    ]
+    reasons = [f"{name} is missing" for name in missing]
+    reasons += [f"{name} is not 32 bytes in base64" for name in crypto.misfits(settings) if name not in missing]
+    if 0 < len(settings.secret_key.get_secret_value()) < _SECRET_CHARACTERS:
+        reasons.append(f"ESCROW_SECRET_KEY is shorter than {_SECRET_CHARACTERS} characters")
+    return reasons
 
 
 async def _opened(district: District, settings: Settings) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import Index, SmallInteger, delete, insert, select, text, tuple_
+from sqlalchemy import Index, SmallInteger, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +16,15 @@ from app import clock
 from app.db import Base, district_of
 from app.errors import BadInput, Conflict, DomainError, Refused
 
+_KNOWN = text("""
+    SELECT k.* FROM unnest(CAST(:principals AS text[]), CAST(:keys AS text[])) AS asked (principal, key)
+    JOIN idempotency_key k ON k.principal = asked.principal AND k.key = asked.key
+""")
+_KEEP = text("""
+    INSERT INTO idempotency_key (principal, key, route, body_sha256, status, body, created_at)
+    SELECT kept.*, :now FROM unnest(CAST(:principals AS text[]), CAST(:keys AS text[]), CAST(:routes AS text[]), CAST(:hashes AS bytea[]),
+        CAST(:statuses AS smallint[]), CAST(:bodies AS text[])) AS kept
+""")
 _TRY_LOCKS = text("SELECT number, pg_try_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
 
@@ -80,10 +89,8 @@ async def claim_all(session: AsyncSession, attempts: Sequence[Attempt]) -> list[
     rows = await session.execute(_TRY_LOCKS, {"numbers": list(dict.fromkeys(numbers))})
     free = {number for number, got in rows if got}
     # A statement of its own: its snapshot begins after the locks were taken, so it sees what the last holders committed.
-    keys = tuple_(IdempotencyKey.principal, IdempotencyKey.key)
-    found = await session.execute(
-        select(*IdempotencyKey.__table__.columns).where(keys.in_({(this.principal, this.key) for this in attempts}))
-    )
+    asked = {"principals": [this.principal for this in attempts], "keys": [this.key for this in attempts]}
+    found = await session.execute(_KNOWN, asked)
     known = {(row.principal, row.key): row for row in found}
     claimed: list[Answer | DomainError | None] = []
     for number, this in zip(numbers, attempts, strict=True):
@@ -107,19 +114,18 @@ async def keep(session: AsyncSession, this: Attempt, answer: Answer) -> None:
 
 async def keep_all(session: AsyncSession, answered: Sequence[tuple[Attempt, Answer]]) -> None:
     """The same for several at once."""
-    rows = [
+    await session.execute(
+        _KEEP,
         {
-            "principal": this.principal,
-            "key": this.key,
-            "route": this.route,
-            "body_sha256": this.body_sha256,
-            "status": answer.status,
-            "body": answer.body,
-            "created_at": clock.now(),
-        }
-        for this, answer in answered
-    ]
-    await session.execute(insert(IdempotencyKey), rows)
+            "principals": [this.principal for this, _ in answered],
+            "keys": [this.key for this, _ in answered],
+            "routes": [this.route for this, _ in answered],
+            "hashes": [this.body_sha256 for this, _ in answered],
+            "statuses": [answer.status for _, answer in answered],
+            "bodies": [answer.body for _, answer in answered],
+            "now": clock.now(),
+        },
+    )
 
 
 async def forget(session: AsyncSession, before: datetime) -> None:

@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from pwdlib import PasswordHash
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import ForeignKey, Index, Integer, case, delete, func, or_, select, update
+from sqlalchemy import ForeignKey, Index, Integer, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -48,6 +48,11 @@ SESSION_LASTS: dict[Role, timedelta] = {
     "supervision": timedelta(hours=12),
 }
 _MAX_WAITING = 64
+_HOLDER = text("""
+    SELECT s.id, s.role, s.guardian_id, s.staff_id, f.institution_id, f.role AS staff_role
+    FROM principal_session s LEFT JOIN staff f ON f.id = s.staff_id
+    WHERE s.token_sha256 = :token AND s.ended_at IS NULL AND s.expires_at > :now AND f.disabled_at IS NULL
+""")
 _TOKEN = re.compile(r"\d{6}\.[A-Za-z0-9_-]{43}")
 
 
@@ -203,39 +208,20 @@ async def open_session(session: AsyncSession, role: Role, *, guardian_id: UUID |
     return token
 
 
-async def principal_of(session: AsyncSession, token: str) -> Principal | None:
+async def principal_of(district: District, token: str) -> Principal | None:
     """Who holds this token, by one query on its hash; None where it is unknown, ended, expired, or its holder disabled."""
-    found = (
-        await session.execute(
-            select(
-                PrincipalSession.id,
-                PrincipalSession.role,
-                PrincipalSession.guardian_id,
-                PrincipalSession.staff_id,
-                Staff.institution_id,
-                Staff.role.label("staff_role"),
-            )
-            .outerjoin(Staff, Staff.id == PrincipalSession.staff_id)
-            .where(
-                PrincipalSession.token_sha256 == _sha256(token),
-                PrincipalSession.ended_at.is_(None),
-                PrincipalSession.expires_at > clock.now(),
-                Staff.disabled_at.is_(None),
-            )
-        )
-    ).one_or_none()
+    found = await district.look_up(_HOLDER, {"token": _sha256(token), "now": clock.now()})
     if found is None:
         return None
-    district = district_of(session)
     match found.role, found.staff_role:
         case "parent", None:
-            return Parent(district, found.id, found.guardian_id)
+            return Parent(district.code, found.id, found.guardian_id)
         case "institution", "institution":
-            return InstitutionStaff(district, found.id, found.staff_id, found.institution_id)
+            return InstitutionStaff(district.code, found.id, found.staff_id, found.institution_id)
         case "settlement", "settlement":
-            return SettlementStaff(district, found.id, found.staff_id)
+            return SettlementStaff(district.code, found.id, found.staff_id)
         case "supervision", "supervision":
-            return SupervisionStaff(district, found.id, found.staff_id)
+            return SupervisionStaff(district.code, found.id, found.staff_id)
     return None
 
 

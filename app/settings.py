@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     sample_sign_in: dict[str, str] = {}
     """Phone to fixed code, as JSON; heeded in sample districts only."""
 
-    pool_size: int = Field(default=8, ge=1, le=100)
+    pool_size: int = Field(default=16, ge=1, le=100)
     log_format: Literal["json", "console"] = "json"
 
     @property

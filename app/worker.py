@@ -101,7 +101,7 @@ async def tidy(district: District) -> None:
 
 async def serve(configuration: Settings, stop: asyncio.Event) -> None:
     """Work for every district that may reach a bank until told to stop; a pass that has begun is finished first."""
-    database = Database(configuration.database_url, pool_size=4)
+    database = Database(configuration.database_url, pool_size=8)
     try:
         banks, codes = await _reach(database, configuration, stop)
         log.info("worker.started", districts=codes)

@@ -1,8 +1,10 @@
 """Cashier orders at the bank: open, ask, close. Each is three steps: claim, call with no transaction open, record."""
 
+import asyncio
+from collections.abc import Collection as Several
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -18,6 +20,13 @@ LEASE = timedelta(seconds=30)
 RETRY = timedelta(seconds=3)
 ASK_EVERY = timedelta(seconds=20)
 """How often the bank is asked about an open order, in case its notice got lost."""
+_CALLS_AT_ONCE = 8
+
+_OPENED = text("""
+    UPDATE collection SET status = 'opened', cashier_url = answer.cashier_url, due_at = :due_at
+    FROM unnest(CAST(:references AS text[]), CAST(:cashier_urls AS text[])) AS answer (reference, cashier_url)
+    WHERE collection.reference = answer.reference AND collection.status = 'created'
+""")
 
 
 async def open_collection(district: District, banks: Banks, reference: str) -> Collection:
@@ -36,6 +45,33 @@ async def open_collection(district: District, banks: Banks, reference: str) -> C
     except BankRefused:
         return await _end(district, reference, "refused")
     return await _record(district, reference, order)
+
+
+async def open_collections(district: District, banks: Banks, references: Several[str]) -> None:
+    """The same for several orders: claimed in one transaction, asked for side by side, recorded in one transaction."""
+    opened: list[Order] = []
+    slots = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+    async def ask(connection: str, request: CollectionRequest) -> None:
+        async with slots:
+            try:
+                order = await banks.get(connection).collect(request)
+            except BankUnknown:
+                await _later(district, request.reference)
+            except BankRefused:
+                await _end(district, request.reference, "refused")
+            else:
+                if order.status == "open" and not order.movements:
+                    opened.append(order)
+                else:
+                    await _record(district, request.reference, order)
+
+    async with asyncio.TaskGroup() as group:
+        for connection, request in await _claim_created(district, references):
+            group.create_task(ask(connection, request))
+    async with district.transaction() as session:
+        answers = {"references": [order.reference for order in opened], "cashier_urls": [order.cashier_url for order in opened]}
+        await session.execute(_OPENED, {**answers, "due_at": clock.now() + ASK_EVERY})
 
 
 async def ask_collection(district: District, banks: Banks, reference: str) -> Collection:
@@ -92,10 +128,29 @@ def _may_still_arrive(row: Collection, bank: Bank) -> bool:
 async def _claim(session: AsyncSession, reference: str) -> tuple[Collection, BankAccount]:
     row = await session.get(Collection, reference, with_for_update={"key_share": True}, populate_existing=True)
     if row is None:
-        raise NotFound("banking.no_collection", "没有这笔收款")
+        raise NotFound("banking.collection_not_found", "没有这笔收款")
     row.attempts += 1
     row.due_at = clock.now() + LEASE
     return row, await session.get_one(BankAccount, row.bank_account_id)
+
+
+async def _claim_created(district: District, references: Several[str]) -> list[tuple[str, CollectionRequest]]:
+    """Connections and requests of the orders among these that no bank knows yet."""
+    async with district.transaction() as session:
+        rows = await session.execute(
+            select(Collection, BankAccount.connection, BankAccount.account_no)
+            .join(BankAccount, BankAccount.id == Collection.bank_account_id)
+            .where(Collection.reference.in_(references), Collection.status == "created")
+            .order_by(Collection.reference)
+            .with_for_update(of=Collection, key_share=True)
+        )
+        claimed = []
+        for row, connection, account_no in rows:
+            row.attempts += 1
+            row.sent_at, row.due_at = clock.now(), clock.now() + LEASE
+            request = CollectionRequest(row.reference, account_no, row.amount_fen, row.subject, row.expires_at, row.return_url)
+            claimed.append((connection, request))
+        return claimed
 
 
 async def _record(district: District, reference: str, order: Order) -> Collection:

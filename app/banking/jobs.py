@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import structlog
 from sqlalchemy import select, update
 
 from app import clock
@@ -11,7 +12,7 @@ from app.banking.facts import book_lines, store_statement_day
 from app.banking.instructions import record, resolve_instructions, send_instructions
 from app.banking.models import BalanceReport, BankAccount, BankNotice, Collection
 from app.db import District, fixed
-from app.errors import Unavailable
+from app.errors import DomainError, Unavailable
 from app.ids import uuid7
 from bank_adapters.port import BankRefused, BankUnknown, Instruction, Order
 
@@ -20,18 +21,20 @@ __all__ = ["fetch_balances", "import_statement", "process_inbox", "resolve_instr
 LEASE = timedelta(seconds=30)
 RETRY = timedelta(seconds=2)
 
+_log = structlog.get_logger()
+
 
 async def process_inbox(district: District, banks: Banks) -> int:
     """Ask the bank about up to 40 stored notices and book what it confirms; how many were claimed."""
     due = (
-        select(BankNotice.connection, BankNotice.notice_id)
+        select(BankNotice)
         .where(BankNotice.status == fixed("received"), BankNotice.due_at <= clock.now())
         .order_by(BankNotice.due_at)
         .limit(40)
         .with_for_update(skip_locked=True)
     )
     async with district.transaction() as session:
-        notices = [await session.get_one(BankNotice, (connection, notice_id)) for connection, notice_id in await session.execute(due)]
+        notices = (await session.scalars(due)).all()
         for notice in notices:
             notice.attempts += 1
             notice.due_at = clock.now() + LEASE
@@ -39,7 +42,9 @@ async def process_inbox(district: District, banks: Banks) -> int:
         try:
             status = "processed" if await _follow(district, banks, notice) else "ignored"
             values = {"status": status, "processed_at": clock.now()}
-        except (BankUnknown, Unavailable):
+        except (BankUnknown, DomainError) as error:
+            if not isinstance(error, BankUnknown | Unavailable):
+                _log.error("banking.notice_refused", district=district.code, notice=notice.notice_id, code=error.code)
             values = {"due_at": clock.now() + RETRY * min(notice.attempts, 30)}
         async with district.transaction() as session:
             await session.execute(
@@ -94,6 +99,7 @@ async def fetch_balances(district: District, banks: Banks) -> int:
 async def import_statement(district: District, banks: Banks, connection: str, value_on: date) -> int:
     """Fetch one value day of all accounts of a connection in one call and book every line not booked yet; how many were new.
 
+    An account whose lines no books can hold is logged and counts as left out of the statement, so that reconciliation names it.
     Raises BankUnknown where the bank does not answer.
     """
     asked_at = clock.now()
@@ -109,9 +115,12 @@ async def import_statement(district: District, banks: Banks, connection: str, va
     for stated in statement.accounts:
         if (account_id := known.get(stated.account_no)) is None:
             continue
-        async with district.transaction() as session:
-            new += await book_lines(session, account_id, stated.movements, stated=True)
-            await store_statement_day(session, account_id, value_on, stated, asked_at)
+        try:
+            async with district.transaction() as session:
+                new += await book_lines(session, account_id, stated.movements, stated=True)
+                await store_statement_day(session, account_id, value_on, stated, asked_at)
+        except DomainError as refused:
+            _log.error("banking.statement_refused", district=district.code, account_id=str(account_id), code=refused.code)
     return new
 
 

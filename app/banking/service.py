@@ -51,7 +51,7 @@ async def account_of(session: AsyncSession, book_id: UUID, role: str = "supervis
     """An institution's supervised or settlement account. Raises NotFound."""
     account = await session.scalar(select(BankAccount).where(BankAccount.book_id == book_id, BankAccount.role == role))
     if account is None:
-        raise NotFound("banking.no_account", "该机构尚未绑定银行账户")
+        raise NotFound("banking.account_not_found", "该机构尚未绑定银行账户")
     return account
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -11,6 +11,11 @@ from app import clock
 from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
 from app.registry.models import ClassSession, TrainingClass
 
+_CLOSE_DONE = text("""
+    UPDATE contract SET status = 'closed', ended_at = :now
+    WHERE id = ANY (CAST(:contracts AS uuid[])) AND status = 'paid'
+        AND NOT EXISTS (SELECT FROM lesson WHERE lesson.contract_id = contract.id AND lesson.status = ANY (CAST(:held AS text[])))
+""")
 _FRESH = {"populate_existing": True}
 
 
@@ -42,12 +47,7 @@ async def miss_delivered(session: AsyncSession, contract_id: UUID) -> None:
 
 async def close_if_done(session: AsyncSession, contract_ids: Collection[UUID]) -> None:
     """Close those paid contracts, already locked, of which escrow holds nothing any more."""
-    held = exists().where(Lesson.contract_id == Contract.id, Lesson.status.in_(IN_ESCROW))
-    await session.execute(
-        update(Contract)
-        .where(Contract.id.in_(contract_ids), Contract.status == "paid", ~held)
-        .values(status="closed", ended_at=clock.now())
-    )
+    await session.execute(_CLOSE_DONE, {"contracts": list(contract_ids), "held": list(IN_ESCROW), "now": clock.now()})
 
 
 async def reopen(session: AsyncSession, contract: Contract) -> bool:

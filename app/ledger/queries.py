@@ -158,5 +158,5 @@ async def _account(session: AsyncSession, book_id: UUID, code: str) -> int:
         text("SELECT id FROM ledger_account WHERE book_id = :book AND code = :code"), {"book": book_id, "code": code}
     )
     if account_id is None:
-        raise NotFound("ledger.no_account", "没有这个分户账")
+        raise NotFound("ledger.account_not_found", "没有这个分户账")
     return account_id

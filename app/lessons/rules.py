@@ -12,6 +12,7 @@ MOST_AT_ONCE = 100
 LONGEST_REASON = 500
 
 _UNSTORABLE = {"Cc", "Cs"}
+_INVISIBLE = {"Cf", "Co", "Cn", "Mn", "Zs"}
 _OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
 
 
@@ -47,8 +48,9 @@ def check_disputable(status: str, final_at: datetime | None, now: datetime) -> N
 
 
 def clean_reason(reason: str) -> str:
-    """A reason on one line, of 1 to 500 characters. Raises BadInput "reason.invalid"."""
+    """A reason on one line, of 1 to 500 characters, not all of them invisible. Raises BadInput "reason.invalid"."""
     line = " ".join(reason.split())
-    if not 1 <= len(line) <= LONGEST_REASON or any(unicodedata.category(char) in _UNSTORABLE for char in line):
+    found = {unicodedata.category(char) for char in line}
+    if not found - _INVISIBLE or found & _UNSTORABLE or len(line) > LONGEST_REASON:
         raise BadInput("reason.invalid", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
     return line

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -26,11 +26,30 @@ from app.security import InstitutionStaff, Parent, SupervisionStaff
 
 Ruling = Literal["release", "return"]
 
-_GUARDED = text("""
-    SELECT asked.guardian_id, asked.lesson_id
+_GUARDED = """
     FROM unnest(CAST(:guardians AS uuid[]), CAST(:lessons AS uuid[])) AS asked (guardian_id, lesson_id)
     JOIN lesson ON lesson.id = asked.lesson_id
     JOIN guardianship ON guardianship.student_id = lesson.student_id AND guardianship.guardian_id = asked.guardian_id
+"""
+_LOCK_CONTRACTS_OF_GUARDED = text(f"""
+    SELECT 1 FROM contract WHERE id IN (SELECT lesson.contract_id {_GUARDED}) ORDER BY id FOR NO KEY UPDATE
+""")
+_LOCK_GUARDED = text(f"""
+    SELECT asked.guardian_id, lesson.id, lesson.contract_id, lesson.payment_id, lesson.institution_id, lesson.price_fen, lesson.status
+    {_GUARDED} ORDER BY lesson.id FOR NO KEY UPDATE OF lesson
+""")
+_RELEASE = text("""
+    WITH released AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:lessons AS uuid[]), CAST(:guardians AS uuid[]), CAST(:disputes AS uuid[]))
+            AS cause (id, lesson_id, confirmed_by, dispute_id)
+    ), moved AS (
+        UPDATE lesson SET status = 'confirmed', changed_at = :now FROM released WHERE lesson.id = released.lesson_id
+        RETURNING lesson.id, lesson.institution_id, lesson.payment_id, lesson.price_fen
+    )
+    INSERT INTO release (id, lesson_id, institution_id, payment_id, amount_fen, confirmed_by, dispute_id, released_at, final_at)
+    SELECT released.id, moved.id, moved.institution_id, moved.payment_id, moved.price_fen, released.confirmed_by, released.dispute_id,
+        :now, :final_at
+    FROM moved JOIN released ON released.lesson_id = moved.id
 """)
 
 
@@ -51,11 +70,21 @@ class Consent:
     lesson_ids: Sequence[UUID]
 
 
+class Paid(Protocol):
+    """What a release needs to know of a lesson, as a row of its table has it."""
+
+    id: UUID
+    contract_id: UUID
+    payment_id: UUID | None
+    institution_id: UUID
+    price_fen: int
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a lesson's fee is released, and by whom: a guardian's confirmation or the ruling on a dispute."""
 
-    lesson: Lesson
+    lesson: Paid
     actor: str
     confirmed_by: UUID | None = None
     dispute_id: UUID | None = None
@@ -110,24 +139,25 @@ async def confirm_all(session: AsyncSession, consents: Sequence[Consent]) -> lis
     """The same for several guardians in one set of statements, in the order given: of two consents to one lesson the first counts."""
     wanted = [(consent.parent.guardian_id, lesson_id) for consent in consents for lesson_id in consent.lesson_ids]
     pairs = {"guardians": [pair[0] for pair in wanted], "lessons": [pair[1] for pair in wanted]}
-    guarded = {(row.guardian_id, row.lesson_id) for row in await session.execute(_GUARDED, pairs)}
-    lessons = {lesson.id: lesson for lesson in await _lock(session, Lesson.id.in_({lesson_id for _, lesson_id in guarded}))}
-    states = {lesson_id: lesson.status for lesson_id, lesson in lessons.items()}
-    releases: list[tuple[Lesson, Parent]] = []
+    await session.execute(_LOCK_CONTRACTS_OF_GUARDED, pairs)
+    guarded: dict[tuple[UUID, UUID], Row[Any]] = {(row.guardian_id, row.id): row for row in await session.execute(_LOCK_GUARDED, pairs)}
+    states = {row.id: row.status for row in guarded.values()}
+    causes: list[Cause] = []
     answers = []
     for consent in consents:
         answer = []
         for lesson_id in consent.lesson_ids:
-            if (consent.parent.guardian_id, lesson_id) not in guarded:
+            lesson = guarded.get((consent.parent.guardian_id, lesson_id))
+            if lesson is None:
                 answer.append(Outcome(lesson_id, "not_found", 0))
                 continue
-            outcome, lesson = rules.confirmation_outcome(states[lesson_id]), lessons[lesson_id]
+            outcome = rules.confirmation_outcome(states[lesson_id])
             if outcome == "confirmed":
                 states[lesson_id] = "confirmed"
-                releases.append((lesson, consent.parent))
+                causes.append(Cause(lesson, consent.parent.actor, confirmed_by=consent.parent.guardian_id))
             answer.append(Outcome(lesson_id, outcome, lesson.price_fen if outcome == "confirmed" else 0))
         answers.append(answer)
-    await _release(session, [Cause(lesson, parent.actor, confirmed_by=parent.guardian_id) for lesson, parent in releases])
+    await _release(session, causes)
     return answers
 
 
@@ -179,6 +209,7 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
         raise Conflict("lessons.not_disputed", "该课时没有待处理的异议")
     if ruling == "release":
         await _release(session, [Cause(lesson, officer.actor, dispute_id=ruled.id)])
+        await session.refresh(lesson)
     return ruled
 
 
@@ -203,23 +234,11 @@ async def _release(session: AsyncSession, causes: Sequence[Cause]) -> None:
         return
     now = clock.now()
     final_at = rules.final_at(pack_for(district_of(session), clock.business_date(now)), now)
-    rows, postings = [], []
-    for cause in causes:
-        lesson, release_id = cause.lesson, uuid7()
+    release_ids = [uuid7() for _ in causes]
+    postings = []
+    for release_id, cause in zip(release_ids, causes, strict=True):
+        lesson = cause.lesson
         assert lesson.payment_id is not None
-        rows.append(
-            {
-                "id": release_id,
-                "lesson_id": lesson.id,
-                "institution_id": lesson.institution_id,
-                "payment_id": lesson.payment_id,
-                "amount_fen": lesson.price_fen,
-                "confirmed_by": cause.confirmed_by,
-                "dispute_id": cause.dispute_id,
-                "released_at": now,
-                "final_at": final_at,
-            }
-        )
         postings.append(
             Posting(
                 kind="lesson_released",
@@ -231,9 +250,17 @@ async def _release(session: AsyncSession, causes: Sequence[Cause]) -> None:
                 posted_by=cause.actor,
             )
         )
-    released = [cause.lesson.id for cause in causes]
-    await session.execute(update(Lesson).where(Lesson.id.in_(released)).values(status="confirmed", changed_at=now))
-    await session.execute(insert(Release), rows)
+    await session.execute(
+        _RELEASE,
+        {
+            "ids": release_ids,
+            "lessons": [cause.lesson.id for cause in causes],
+            "guardians": [cause.confirmed_by for cause in causes],
+            "disputes": [cause.dispute_id for cause in causes],
+            "now": now,
+            "final_at": final_at,
+        },
+    )
     await lifecycle.close_if_done(session, {cause.lesson.contract_id for cause in causes})
     await ledger.post(session, postings, posted_by=causes[0].actor)
 

@@ -194,8 +194,7 @@ Named = Annotated[District, Depends(_named)]
 
 
 async def _principal(request: Request, home: Home, token: Annotated[str, Depends(_token)]) -> Principal:
-    async with home.reading() as session:
-        principal = await security.principal_of(session, token)
+    principal = await security.principal_of(home, token)
     if principal is None:
         raise SignInRequired("auth.ended", "登录已失效，请重新登录")
     request.state.principal = principal

@@ -15,6 +15,9 @@ from app.reconciliation.service import reconcile, reconcile_missing
 MAX_DAYS = 31
 """Days that one call catches up on."""
 
+EARLIEST = date(2000, 1, 1)
+"""No account is older; a date far enough back has no UTC instant."""
+
 _FIRST_DUE = text("""
     SELECT min(coalesce(last.value_on + 1, (a.opened_at AT TIME ZONE 'Asia/Shanghai')::date))
     FROM bank_account a
@@ -47,10 +50,13 @@ async def reconcile_due(district: District, banks: Banks) -> int:
 async def reconcile_day(district: District, banks: Banks, value_on: date) -> int:
     """Fetch the statements of one value day and reconcile every supervised account, each in its own transaction.
 
-    Today may be reconciled while it runs, and any day again. Raises BadInput `reconciliation.future`, and what the bank raises.
+    Today may be reconciled while it runs, and any day again. Raises BadInput `reconciliation.future` or `reconciliation.too_early`,
+    and what the bank raises.
     """
     if value_on > clock.today():
         raise BadInput("reconciliation.future", "该日尚未开始，无法对账")
+    if value_on < EARLIEST:
+        raise BadInput("reconciliation.too_early", "该日早于任何账户，无法对账")
     async with district.reading() as session:
         connections = (await session.scalars(select(BankAccount.connection).where(BankAccount.role == "supervised").distinct())).all()
     for connection in sorted(connections):

@@ -21,13 +21,13 @@ from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, missi
 async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
     """Hold the stored statement of one value day against the books, replacing what was found before.
 
-    Raises NotFound `reconciliation.no_statement` where banking has imported none.
+    Raises NotFound `reconciliation.statement_not_found` where banking has imported none.
     """
     # Bookings on an account take this lock too: the balance and the lines that explain it must be read at one moment.
     account = await session.get_one(BankAccount, bank_account_id, with_for_update={"key_share": True}, populate_existing=True)
     statement = await session.get(StatementDay, (bank_account_id, value_on), populate_existing=True)
     if statement is None:
-        raise NotFound("reconciliation.no_statement", "尚未取得该日的银行对账单")
+        raise NotFound("reconciliation.statement_not_found", "尚未取得该日的银行对账单")
     cash_fen = await ledger.cash_by_value_date(session, account.book_id, codes.cash(account.id), value_on)
     lines, later_fen = await _lines(session, statement)
     day = Day(

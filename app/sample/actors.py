@@ -11,19 +11,21 @@ from app import clock
 from app.errors import Refused
 from app.lessons.service import Ruling
 from app.sample import invented
+from app.sample.crowd import Crowd
 from app.sample.invented import dice
 from app.sample.plan import MOST_FAMILIES, FamilyPlan, InstitutionPlan, Pays
-from app.sample.stage import Family, Purse, Stage
+from app.sample.stage import Family, Stage, supervised_no
 from app.security import SupervisionStaff
 from app.settlement.models import Payout
 from app.supervision import queries as supervision
 from app.supervision import service as decisions
-from bank_adapters.mock_bank.control import ControlRefused
+from bank_adapters.mock_bank.control import ControlRefused, OrderPayment
 
 KEPT_BACK_FEN = 5_000
 """What a family that pays a wrong amount pays too little."""
 PATIENCE = timedelta(days=2)
 """How long a dispute waits for its ruling."""
+NOBODY = UUID(int=0)
 AFTERMATH = timedelta(days=7)
 """How long after a class's last meeting its families still answer."""
 
@@ -33,7 +35,7 @@ class School:
     """One institution, and those of its families whose class is not long over."""
 
     plan: InstitutionPlan
-    id: UUID = UUID(int=0)
+    id: UUID = NOBODY
     teachers: list[UUID] = field(default_factory=list)
     classes: dict[int, UUID] = field(default_factory=dict)
     families: dict[int, tuple[FamilyPlan, Family]] = field(default_factory=dict)
@@ -68,12 +70,13 @@ def _answers(plan: FamilyPlan, day: date, met: bool) -> bool:
 class Schools:
     """All institutions and their families, who do what their plan says when its day comes. Every act may be repeated."""
 
-    def __init__(self, stage: Stage, seed: int, schools: list[School]) -> None:
+    def __init__(self, stage: Stage, seed: int, schools: list[School], paid_fen: int) -> None:
         self._stage = stage
+        self._crowd = Crowd(stage)
         self._seed = seed
         self._schools = schools
-        self.paid_fen = 0
-        """What has been paid since this play was taken up."""
+        self.paid_fen = paid_fen
+        """What families have paid so far."""
 
     @property
     def first(self) -> School:
@@ -85,9 +88,10 @@ class Schools:
         for school in self._schools:
             plan, chance = school.plan, dice(self._seed, "teachers", school.plan.number)
             address = f"{plan.place}驿都大道{school.serial}号"
-            school.id = await self._stage.known_institution(school.serial) or (
-                await self._stage.institution(school.serial, plan.name, plan.trade.kind, address, plan.lines)
-            ).id
+            school.id = (
+                await self._stage.known_institution(school.serial)
+                or (await self._stage.institution(school.serial, plan.name, plan.trade.kind, address, plan.lines)).id
+            )
             known = await self._stage.teachers_of(school.id)
             for position, (_, subject) in enumerate(plan.trade.courses):
                 certificate_no, name = f"{school.serial:06d}{position + 1:02d}", invented.person_name(chance)
@@ -113,7 +117,9 @@ class Schools:
         for school in self._schools:
             chance = dice(self._seed, "stranger", school.plan.number, day)
             if chance.random() < 0.02:
-                await self._stage.deposit(school.serial, f"6225{day:%Y%m%d}{school.serial:07d}", chance.randint(100, 900) * 100)
+                payer_no, amount_fen = f"6225{day:%Y%m%d}{school.serial:07d}", chance.randint(100, 900) * 100
+                if not await self._stage.bank.movements(account_no=payer_no):
+                    await self._stage.bank.deposit_from_stranger(supervised_no(school.serial), amount_fen, payer_no)
 
     async def open_classes(self, day: date) -> None:
         """Classes whose day it is open for enrolment."""
@@ -138,20 +144,20 @@ class Schools:
         for (school, plan), family in zip(coming, families, strict=True):
             school.families[plan.number] = plan, family
             wishes.append((family, school.classes[plan.class_number]))
-        ordered = await self._stage.order_all(wishes)
-        paying: list[Purse] = []
+        ordered = await self._crowd.order_all(wishes)
+        paying: list[OrderPayment] = []
         for (_, plan), (family, _), payment in zip(coming, wishes, ordered, strict=True):
             if payment is not None:
                 paying += [family.purse(payment, amount_fen) for amount_fen in _amounts(plan, day, payment.amount_fen)]
-        await self._stage.pay_all(paying)
+        await self._crowd.pay_all(paying)
         self.paid_fen += sum(purse.amount_fen for purse in paying)
 
     async def pay_late(self, day: date) -> None:
         """Those who hesitated pay when their code has expired; then the bank's statement of the day so far says who paid."""
         late = [school.families[plan.number][1] for school in self._schools for plan in school.enrolling(day, "late")]
-        paying = [family.purse(payment, payment.amount_fen) for family, payment in await self._stage.unpaid(late)]
-        await self._stage.pay_all(paying, late=True)
-        await self._stage.read_statement(day)
+        paying = [family.purse(payment, payment.amount_fen) for family, payment in await self._crowd.unpaid(late)]
+        await self._crowd.pay_all(paying, late=True)
+        await self._crowd.read_statement(day)
 
     async def deliver(self, day: date) -> None:
         """Every class session that is over is marked, with the children who came."""
@@ -160,27 +166,27 @@ class Schools:
         def came(child: UUID, session_number: int) -> bool:
             return dice(self._seed, "came", numbers[child], session_number).random() < 0.93
 
-        await self._stage.deliver_all([school.id for school in self._schools], came)
+        await self._crowd.deliver([school.id for school in self._schools], came)
 
     async def respond(self, day: date) -> None:
         """Families confirm what was delivered, all of a child's lessons in one call, or object; some leave."""
         asked = {family.student_id: (plan, family) for school in self._schools for plan, family in school.asked(day)}
         consents: list[tuple[Family, list[UUID]]] = []
-        for child, lessons in (await self._stage.delivered([family for _, family in asked.values()])).items():
+        for child, lessons in (await self._crowd.delivered([family for _, family in asked.values()])).items():
             plan, family = asked[child]
             for lesson_id in [lesson.id for lesson in lessons if lesson.number == plan.objects_to]:
                 await self._stage.dispute(family, lesson_id, "孩子说当天老师没有来，课没有上")
             accepted = [lesson.id for lesson in lessons if lesson.number != plan.objects_to]
             if accepted and plan.confirms != "never":
                 consents.append((family, accepted))
-        await self._stage.confirm_all(consents)
+        await self._crowd.confirm(consents)
         for school in self._schools:
             for plan, family in list(school.families.values()):
                 if plan.leaves_on == day:
                     await self._leave(plan, family, school.classes[plan.class_number])
 
     async def _families(self, plans: Sequence[FamilyPlan]) -> list[Family]:
-        return await self._stage.families([(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month) for plan in plans])
+        return await self._crowd.families([(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month) for plan in plans])
 
     async def _leave(self, plan: FamilyPlan, family: Family, class_id: UUID) -> None:
         contract, _ = await self._stage.contract_of(family, class_id)
@@ -220,7 +226,7 @@ class Authorities:
     async def surprise(self, day: date) -> None:
         """The bank sends yesterday's payouts back whose receiving account it could not credit in the end."""
         yesterday = day - timedelta(days=1)
-        for payout in await self._stage.payouts_of(yesterday):
+        for payout in await Crowd(self._stage).payouts_of(yesterday):
             if 0.08 <= self._fate(yesterday, payout) < 0.16:
                 with suppress(ControlRefused):
                     await self._stage.bank.return_instruction(self._stage.connection, payout.payout_no)

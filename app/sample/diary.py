@@ -27,7 +27,10 @@ class Simulation:
 
 @dataclass(slots=True)
 class Diary:
-    """One simulation's district, its first business date, and how many steps of how many days are done."""
+    """One simulation's district, its first business date, and how many steps of how many days are done.
+
+    `paid_fen` is what families had paid when the last day ended.
+    """
 
     installation: Installation
     simulation: Simulation
@@ -35,6 +38,7 @@ class Diary:
     first_on: date
     days_done: int = 0
     steps_done: int = 0
+    paid_fen: int = 0
     ended: bool = False
 
     @classmethod
@@ -44,7 +48,8 @@ class Diary:
             kept = json.loads(path.read_text(encoding="utf-8"))
             if not kept["ended"] and kept["simulation"] == asdict(simulation) and code in (None, kept["code"]):
                 first_on = date.fromisoformat(kept["first_on"])
-                return cls(installation, simulation, kept["code"], first_on, kept["days_done"], kept["steps_done"])
+                done = {name: kept[name] for name in ("days_done", "steps_done", "paid_fen")}
+                return cls(installation, simulation, kept["code"], first_on, **done)
         return None
 
     @property
@@ -66,9 +71,9 @@ class Diary:
         self.steps_done += 1
         self._write()
 
-    def day_is_done(self) -> None:
+    def day_is_done(self, paid_fen: int) -> None:
         """The present day is over; the next one begins."""
-        self.days_done, self.steps_done = self.days_done + 1, 0
+        self.days_done, self.steps_done, self.paid_fen = self.days_done + 1, 0, paid_fen
         self._write()
 
     def end(self) -> None:
@@ -78,6 +83,6 @@ class Diary:
 
     def _write(self) -> None:
         content: dict[str, object] = {"simulation": asdict(self.simulation), "code": self.code, "first_on": self.first_on.isoformat()}
-        content |= {"days_done": self.days_done, "steps_done": self.steps_done, "ended": self.ended}
+        content |= {"days_done": self.days_done, "steps_done": self.steps_done, "paid_fen": self.paid_fen, "ended": self.ended}
         self.bank_data.parent.mkdir(exist_ok=True)
         self.installation.write_private(f"{_FOLDER}/{self.code}.json", content)

@@ -44,7 +44,7 @@ class Play:
             plan_institution(simulation.seed, number, place, first_on, simulation.days, simulation.volume_fen)
             for number in range(simulation.institutions)
         )
-        self._schools = Schools(stage, simulation.seed, [School(plan) for plan in plans])
+        self._schools = Schools(stage, simulation.seed, [School(plan) for plan in plans], diary.paid_fen)
         self._authorities = Authorities(stage, simulation.seed, officer)
 
     @property
@@ -68,7 +68,7 @@ class Play:
                         await act(day)
                         diary.step_is_done()
                 self._schools.forget(day)
-                diary.day_is_done()
+                diary.day_is_done(self._schools.paid_fen)
                 advance(day, self._schools.paid_fen)
         finally:
             await self._stage.set_time(None)
@@ -127,7 +127,9 @@ async def simulate(folder: Path, simulation: Simulation, code: str | None, conso
             async with _own_bank(diary) as (bank, banks):
                 stage = Stage(database.district(diary.code), banks, bank, ground.CONNECTION)
                 told = "继续" if diary.begun else "在"
-                console.print(f"{told} {place}（{diary.code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}")
+                console.print(
+                    f"{told} {place}（{diary.code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}"
+                )
                 play = Play(diary, stage, place, await _officer(stage, installation))
                 with progress(diary, console) as advance:
                     await play.run(advance)

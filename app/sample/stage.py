@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.cn import uscc
 
 from app import clock, worker
@@ -22,18 +23,20 @@ from app.payments.models import Payment
 from app.refunds import service as refunds
 from app.refunds.models import Refund
 from app.registry import service as registry
-from app.registry.models import ClassSession, Institution
+from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
 from app.registry.rules import ClassDraft, InstitutionDraft
 from app.registry.service import Course
-from app.security import InstitutionStaff, Parent, StaffRole, SupervisionStaff, create_staff
+from app.security import InstitutionStaff, Parent, Staff, StaffRole, SupervisionStaff, create_staff
 from app.settlement import jobs as settlement
 from app.settlement.models import Payout
 from app.supervision import service as supervision
 from app.supervision.rules import Lines
-from bank_adapters.mock_bank.control import MockBankControl
+from bank_adapters.mock_bank.control import MockBankControl, OrderPayment
 
 MOST_PASSES = 60
 """Rounds of the worker's jobs after which they should have come to rest."""
+MOST_ROUNDS = 1_000
+"""The same for one job alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Family:
     student_id: UUID
     payer_no: str
     payer_name: str
+
+    def purse(self, payment: Payment, amount_fen: int) -> OrderPayment:
+        """What the family pays at the bank for an order."""
+        return OrderPayment(payment.payment_no, amount_fen, self.payer_no, self.payer_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +77,20 @@ class Stage:
                 return
         raise RuntimeError("the worker's jobs do not come to rest")
 
+    async def sweep(self) -> None:
+        """Let every one of the worker's jobs, in their order, run until it finds nothing to do."""
+        for job in worker.JOBS:
+            rounds = 0
+            while await job(self.district, self.banks):
+                rounds += 1
+                if rounds > MOST_ROUNDS:
+                    raise RuntimeError(f"{job.__name__} does not come to rest")
+
     async def staff(self, role: StaffRole, username: str, password: str, name: str, institution_id: UUID | None = None) -> UUID:
-        """A member of staff who can sign in."""
+        """A member of staff who can sign in; who is entered already stays so."""
         async with self.district.transaction() as session:
-            return (await create_staff(session, role, username, password, name, institution_id)).id
+            known: UUID | None = await session.scalar(select(Staff.id).where(Staff.username == username))
+            return known or (await create_staff(session, role, username, password, name, institution_id)).id
 
     async def institution(self, serial: int, name: str, kind: str, address: str, lines: Lines) -> Institution:
         """An institution with its two accounts at the bank and its alarm lines."""
@@ -109,8 +126,12 @@ class Stage:
     async def family(self, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
         """The guardian of this phone with this child; the same again is the same family."""
         async with self.district.transaction() as session:
-            guardian = await registry.guardian_for_phone(session, phone)
-            student = await registry.add_student(session, guardian.id, child, birth_month)
+            return await self.family_in(session, phone, payer_name, child, birth_month)
+
+    async def family_in(self, session: AsyncSession, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
+        """The same in a transaction that others share."""
+        guardian = await registry.guardian_for_phone(session, phone)
+        student = await registry.add_student(session, guardian.id, child, birth_month)
         return Family(Parent(self.district.code, uuid7(), guardian.id), student.id, f"6222{phone}", payer_name)
 
     async def order(self, family: Family, class_id: UUID) -> Payment:
@@ -187,6 +208,24 @@ class Stage:
         over = (ClassSession.institution_id == institution_id, ClassSession.status == "scheduled", ClassSession.ends_at <= clock.now())
         async with self.district.reading() as session:
             return list(await session.scalars(select(ClassSession).where(*over).order_by(ClassSession.ends_at, ClassSession.id)))
+
+    async def known_institution(self, serial: int) -> UUID | None:
+        """The institution with this serial number, where it is entered."""
+        async with self.district.reading() as session:
+            found: UUID | None = await session.scalar(select(Institution.id).where(Institution.credit_code == self._credit_code(serial)))
+            return found
+
+    async def teachers_of(self, institution_id: UUID) -> dict[str, UUID]:
+        """An institution's teachers by their certificates."""
+        async with self.district.reading() as session:
+            rows = await session.execute(select(Teacher.certificate_no, Teacher.id).where(Teacher.institution_id == institution_id))
+            return {certificate_no: teacher_id for certificate_no, teacher_id in rows}
+
+    async def classes_of(self, institution_id: UUID) -> dict[str, UUID]:
+        """An institution's classes by name."""
+        async with self.district.reading() as session:
+            rows = await session.execute(select(TrainingClass.name, TrainingClass.id).where(TrainingClass.institution_id == institution_id))
+            return {name: class_id for name, class_id in rows}
 
     def officer(self, staff_id: UUID) -> SupervisionStaff:
         """An officer of this district."""

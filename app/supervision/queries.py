@@ -250,10 +250,10 @@ async def institutions(session: AsyncSession, after: tuple[datetime, UUID] | Non
 
 
 async def institution(session: AsyncSession, institution_id: UUID) -> tuple[InstitutionView, Lines]:
-    """One institution with its money, and its alarm lines. Raises NotFound `supervision.no_institution`."""
+    """One institution with its money, and its alarm lines. Raises NotFound `supervision.institution_not_found`."""
     row = (await session.execute(_ONE, {"id": institution_id})).one_or_none()
     if row is None:
-        raise NotFound("supervision.no_institution", "没有这家机构")
+        raise NotFound("supervision.institution_not_found", "没有这家机构")
     return _institution(row), await lines_of(session, institution_id)
 
 
@@ -273,11 +273,11 @@ async def alerts(
 
 
 async def alert(session: AsyncSession, alert_id: UUID) -> AlertView:
-    """One alert. Raises NotFound `supervision.no_alert`."""
+    """One alert. Raises NotFound `supervision.alert_not_found`."""
     query = select(Alert, Institution.name).join(Institution, Institution.id == Alert.institution_id).where(Alert.id == alert_id)
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound("supervision.no_alert", "没有这条预警")
+        raise NotFound("supervision.alert_not_found", "没有这条预警")
     return _alert(*row)
 
 

@@ -59,7 +59,7 @@ async def raise_alert(session: AsyncSession, institution_id: UUID, rule: Rule, s
 async def acknowledge(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
     """Opened → acknowledged: an officer is looking into it.
 
-    Raises BadInput `reason.invalid`, NotFound `supervision.no_alert`, Conflict `supervision.alert_decided`.
+    Raises BadInput `reason.invalid`, NotFound `supervision.alert_not_found`, Conflict `supervision.alert_decided`.
     """
     return await _decide(session, officer, alert_id, note, ("opened",), "acknowledged")
 
@@ -67,7 +67,7 @@ async def acknowledge(session: AsyncSession, officer: SupervisionStaff, alert_id
 async def resolve(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
     """Opened or acknowledged → resolved; the same rule may then fire anew about the same subject.
 
-    Raises BadInput `reason.invalid`, NotFound `supervision.no_alert`, Conflict `supervision.alert_decided`.
+    Raises BadInput `reason.invalid`, NotFound `supervision.alert_not_found`, Conflict `supervision.alert_decided`.
     """
     return await _decide(session, officer, alert_id, note, ("opened", "acknowledged"), "resolved")
 
@@ -75,7 +75,7 @@ async def resolve(session: AsyncSession, officer: SupervisionStaff, alert_id: UU
 async def release_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
     """Let a held payout go to the bank.
 
-    Raises BadInput `reason.invalid`, NotFound `supervision.no_payout`, Conflict `banking.not_held`.
+    Raises BadInput `reason.invalid`, NotFound `supervision.payout_not_found`, Conflict `banking.not_held`.
     """
     reason = clean_reason(reason)
     payout, instruction_id = await _payout(session, payout_id)
@@ -88,7 +88,7 @@ async def release_payout(session: AsyncSession, officer: SupervisionStaff, payou
 async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
     """End a held payout unpaid: its money returns to what the institution is owed, its releases to the next run.
 
-    Raises BadInput `reason.invalid`, NotFound `supervision.no_payout`, Conflict `banking.not_held`.
+    Raises BadInput `reason.invalid`, NotFound `supervision.payout_not_found`, Conflict `banking.not_held`.
     """
     reason = clean_reason(reason)
     payout, instruction_id = await _payout(session, payout_id)
@@ -109,11 +109,11 @@ async def rule_on_dispute(session: AsyncSession, officer: SupervisionStaff, less
 
 
 async def set_thresholds(session: AsyncSession, actor: str, institution_id: UUID, lines: Lines) -> None:
-    """Set an institution's alarm lines (fen). Raises BadInput `supervision.bad_lines`, NotFound `supervision.no_institution`."""
+    """Set an institution's alarm lines (fen). Raises BadInput `supervision.bad_lines`, NotFound `supervision.institution_not_found`."""
     if not (0 < lines.large_transfer_fen <= MAX_FEN and 0 < lines.large_day_fen <= MAX_FEN and 0 <= lines.minimum_balance_fen <= MAX_FEN):
         raise BadInput("supervision.bad_lines", "大额线须大于零，最低余额不得为负")
     if await session.get(Institution, institution_id) is None:
-        raise NotFound("supervision.no_institution", "没有这家机构")
+        raise NotFound("supervision.institution_not_found", "没有这家机构")
     before = await lock_lines(session, institution_id)
     await session.execute(
         update(Threshold).where(Threshold.institution_id == institution_id).values(**_columns(lines), changed_at=clock.now())
@@ -177,7 +177,7 @@ async def _payout(session: AsyncSession, payout_id: UUID) -> tuple[Payout, UUID]
     )
     row = found.one_or_none()
     if row is None:
-        raise NotFound("supervision.no_payout", "没有这笔结算款")
+        raise NotFound("supervision.payout_not_found", "没有这笔结算款")
     return row.Payout, row.id
 
 
@@ -195,7 +195,7 @@ async def _decide(
     )
     if alert is None:
         if await session.get(Alert, alert_id) is None:
-            raise NotFound("supervision.no_alert", "没有这条预警")
+            raise NotFound("supervision.alert_not_found", "没有这条预警")
         raise Conflict("supervision.alert_decided", "该预警的状态已改变")
     await _record(session, alert)
     await audit.record(session, officer.actor, f"supervision.alert_{after}", f"alert:{alert_id}", note)

@@ -217,9 +217,7 @@ class MockBankControl:
         return content
 
 
-def _payment_body(
-    reference: str, amount_fen: int | None, payer_no: str, payer_name: str, client: str | None, late: bool
-) -> dict[str, Any]:
+def _payment_body(reference: str, amount_fen: int | None, payer_no: str, payer_name: str, client: str | None, late: bool) -> dict[str, Any]:
     return {
         "reference": reference,
         "amount_fen": amount_fen,

@@ -11,10 +11,15 @@ BEGIN
             EXECUTE format('GRANT INSERT ON %I TO escrow_app', v_table);
         END IF;
         IF v_table NOT IN ('book', 'ledger_account', 'transfer', 'transfer_kind', 'ledger_log', 'ledger_unsealed', 'alembic_version',
-            'audit_entry', 'alert_event', 'clearance') THEN
+            'audit_entry', 'alert_event', 'clearance', 'idempotency_key', 'settlement_run', 'reconciliation_break', 'refund', 'guardianship',
+            'student', 'teacher', 'staff', 'bank_account', 'bank_movement') THEN
             EXECUTE format('GRANT UPDATE ON %I TO escrow_app', v_table);
         END IF;
     END LOOP;
+    -- Who may sign in, where money goes and what a bank said stays as it was entered.
+    GRANT UPDATE (disabled_at) ON staff TO escrow_app;
+    GRANT UPDATE (balance_due_at) ON bank_account TO escrow_app;
+    GRANT UPDATE (stated_fen, assigned_at) ON bank_movement TO escrow_app;
     FOREACH v_table IN ARRAY ARRAY['audit_entry', 'alert_event', 'clearance'] LOOP
         CONTINUE WHEN to_regclass(v_table) IS NULL;
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION refuse_change()', v_table);

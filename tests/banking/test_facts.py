@@ -7,8 +7,11 @@ from sqlalchemy import select
 
 from app import clock, crypto
 from app.banking import jobs
+from app.banking.banks import Banks
 from app.banking.models import BankMovement, BankNotice, StatementDay
 from app.banking.service import store_notice
+from app.db import District
+from app.errors import BadInput
 from app.registry.models import Institution
 from bank_adapters.port import Notice
 from tests.conftest import CONNECTION
@@ -120,3 +123,18 @@ async def test_a_notice_is_followed_once_the_bank_answers_again(world: World) ->
     await jobs.process_inbox(world.district, world.banks)
     assert await inbox(world) == [("processed", 2)]
     assert await world.totals(institution) == {"cash": 900, "suspense": 900}
+
+
+async def test_a_notice_that_leads_to_what_no_books_can_hold_waits_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow = jobs._follow
+
+    async def stumble(district: District, banks: Banks, found: BankNotice) -> bool:
+        if found.notice_id == "msg_1":
+            raise BadInput("ledger.bad_posting", "金额不正确")
+        return await follow(district, banks, found)
+
+    monkeypatch.setattr(jobs, "_follow", stumble)
+    await notice(world, reference="NOBODY", notice_id="msg_1")
+    await notice(world, reference="NOBODY", notice_id="msg_2")
+    await jobs.process_inbox(world.district, world.banks)
+    assert sorted(await inbox(world)) == [("ignored", 1), ("received", 1)]

@@ -1,4 +1,4 @@
-"""A family, its institution and a bank whose notices really arrive; and the end of a story as both sides see it."""
+"""A day with several families, each with an institution of its own, and a bank whose notices really arrive; and how it ends."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,18 +20,19 @@ from app.payments.rules import MAX_RETURN_ATTEMPTS
 from app.reconciliation.models import Break, Reconciliation
 from app.registry.models import Institution
 from app.security import Parent
+from app.supervision import queries as supervision
 from app.supervision.rules import Lines
-from bank_adapters.mock_bank.control import PAYER_NO
 from tests.conftest import API_KEY, NOTICE_SECRET
 from tests.portals.desks import desks_of
 from tests.portals.port import served
-from tests.supervision.scenes import draw_lines, rules_fired
+from tests.supervision.scenes import draw_lines
 from tests.world import CONNECTION, World, in_utc
 
 LESSON_FEN = 10_000
 LESSONS = 4
 FEE_FEN = LESSONS * LESSON_FEN
-GRANDMOTHER_NO, COURT_NO = "6222020000000000099", "COURT-510112"
+RENT_FEN = 300_000
+PEOPLE = ("family", "grandmother", "stranger", "court")
 HIGH_LINES = Lines(large_transfer_fen=10**9, large_day_fen=10**9, minimum_balance_fen=0)
 NINE_ON_A_MONDAY = in_utc(2026, 3, 2, 1)
 
@@ -66,57 +67,129 @@ class End:
 
 @dataclass
 class Scene:
-    """One family's money at one institution. Time passes only where a story lets it."""
+    """One family's money at one institution."""
 
     world: World
     institution: Institution
-    neighbour: Institution
     supervised_no: str
     parent: Parent
     contract: Contract | None = None
     payment_no: str = ""
-    arrival: Arrival = "in order"
+    wants_to_pay: bool = False
 
-    async def order(self, starts_in: timedelta = timedelta(days=2)) -> None:
-        """The family signs and asks for a payment code; the bank has not heard of it."""
+    async def sign(self, starts_in: timedelta = timedelta(days=2)) -> None:
         training_class = await self.world.training_class(self.institution, LESSONS, FEE_FEN, starts_in=starts_in)
         self.contract = await self.world.sign(self.parent, training_class)
+
+    async def order(self) -> None:
+        """The family asks for a payment code; the bank has not heard of it."""
+        assert self.contract is not None
         async with self.world.district.transaction() as session:
             self.payment_no = (await payments.start(session, self.parent, self.contract.id)).payment_no
 
-    async def pay(self, starts_in: timedelta = timedelta(days=2)) -> None:
-        """The family pays, nothing goes wrong, and the money is in escrow."""
-        await self.order(starts_in)
+    async def order_and_see(self) -> None:
+        """The family asks for a payment code, and the cashier's page opens."""
+        await self.sign()
+        await self.order()
         await self.world.work()
-        await self.world.bank.pay(self.payment_no)
-        await self.go_on()
 
-    async def pay_when_it_can(self) -> None:
-        """The family pays once the bank's cashier page is there, and gives up after some tries."""
-        for pause in PAUSES[:4]:
-            await self.go_on(pause)
-            async with self.world.district.reading() as session:
-                order = await session.get_one(Collection, self.payment_no)
-            if order.status == "opened":
-                await self.world.bank.pay(self.payment_no)
-                return
+    async def be_paid(self, starts_in: timedelta = timedelta(days=2)) -> None:
+        """The family signs and pays, nothing goes wrong, and the money is in escrow."""
+        await self.sign(starts_in)
+        await self.order()
+        await self.world.work()
+        await self.pay()
+        await self.world.bank.wait_until_notices_settled()
+        await self.world.work()
+
+    async def pay(self) -> None:
+        await self.world.bank.pay(self.payment_no, payer_no=self.person("family"), payer_name="妈妈")
+
+    async def pay_if_it_can(self) -> None:
+        """A family that wants to pay does so once the cashier's page is there."""
+        if not self.wants_to_pay:
+            return
+        async with self.world.district.reading() as session:
+            order = await session.get_one(Collection, self.payment_no)
+        if order.status == "opened":
+            self.wants_to_pay = False
+            await self.pay()
 
     async def grandmother_pays(self, amount_fen: int = FEE_FEN, late: bool = False) -> None:
         pay = self.world.bank.pay_late if late else self.world.bank.pay
-        await pay(self.payment_no, amount_fen, GRANDMOTHER_NO, "外婆")
+        await pay(self.payment_no, amount_fen, self.person("grandmother"), "外婆")
 
-    async def hold_up(self, arrival: Arrival) -> int | None:
-        """From now on notices about the supervised account come like this; the bank's knob for it."""
+    def person(self, name: str) -> str:
+        """The account of somebody who has to do with this institution only."""
+        return f"{name}-{self.supervised_no}"
+
+    async def seen(self) -> End:
+        """How everything stands now."""
+        contract_id = self.contract.id if self.contract else None
+        account = await self.world.account(self.institution)
+        async with self.world.district.reading() as session:
+            payment = await session.scalar(select(Payment.status).where(Payment.payment_no == self.payment_no))
+            contract = await session.scalar(select(Contract.status).where(Contract.id == contract_id))
+            mine = select(Instruction.status).where(Instruction.book_id == self.institution.id).order_by(Instruction.created_at)
+            instructions = tuple(await session.scalars(mine))
+            waiting = await payment_queries.unmatched_receipts(session, self.institution.id, waiting=True)
+            alerts = await supervision.alerts(session, open_only=True, institution_id=self.institution.id)
+            named = select(Break.kind).where(Break.bank_account_id == account.id).order_by(Break.value_on, Break.kind)
+            breaks = tuple(await session.scalars(named))
+        moved = await self.world.bank.movements(account_no=self.supervised_no)
+        return End(
+            payment=payment or "",
+            contract=contract or "",
+            lessons=tuple(lesson.status for lesson in await self.world.lessons_of(self.contract)) if self.contract else (),
+            instructions=instructions,
+            lines=tuple("back" if each["returns"] else each["direction"] for each in moved),
+            at_bank=await self._at_bank(),
+            books=await self.world.totals(self.institution),
+            in_sight_fen=sum(each.amount_fen for each in waiting),
+            alerts=tuple(sorted(alert.rule for alert in alerts)),
+            breaks=breaks,
+        )
+
+    async def _at_bank(self) -> dict[str, int]:
+        settlement_no = (await self.world.account(self.institution, "settlement")).account_no
+        numbers = {"supervised": self.supervised_no, "settlement": settlement_no} | {name: self.person(name) for name in PEOPLE}
+        held = {name: await self.world.bank.balance_of(number) for name, number in numbers.items()}
+        return {name: fen for name, fen in held.items() if fen}
+
+
+@dataclass
+class Day:
+    """A Monday from nine on. Time passes only where a story lets it."""
+
+    world: World
+    neighbour: Institution
+    scenes: list[Scene] = field(default_factory=list)
+    arrival: Arrival = "in order"
+
+    async def scene(self) -> Scene:
+        """A family and its institution, new to the service."""
+        institution = await self.world.institution()
+        await draw_lines(self.world.district, institution, HIGH_LINES)
+        scene = Scene(self.world, institution, (await self.world.account(institution)).account_no, await self.world.parent())
+        self.scenes.append(scene)
+        return scene
+
+    async def hold_up(self, arrival: Arrival) -> None:
+        """From now on the notices about each supervised account come like this."""
         self.arrival = arrival
         if arrival == "in order":
-            return None
+            return
         times, seconds = (1 if arrival == "out of order" else None), (3600 if arrival == "delayed" else None)
-        return await self.world.bank.knob(HOLD_UPS[arrival], account_no=self.supervised_no, times=times, seconds=seconds)  # type: ignore[arg-type]
+        for scene in self.scenes:
+            about = {"account_no": scene.supervised_no, "times": times, "seconds": seconds}
+            await self.world.bank.knob(HOLD_UPS[arrival], **about)  # type: ignore[arg-type]
 
     async def go_on(self, pause: timedelta = timedelta()) -> None:
         """Some time passes, the bank does what it was late with, its notices arrive, and the worker does what there is to do."""
         if pause:
             await self.world.wait(pause)
+        for scene in self.scenes:
+            await scene.pay_if_it_can()
         await self.world.bank.release_late()
         if self.arrival != "delayed":
             await self.world.bank.wait_until_notices_settled()
@@ -128,13 +201,13 @@ class Scene:
             await self.go_on(pause)
             if not await self._under_way():
                 return
-        raise AssertionError(f"something is still under way: {await self.seen()}")
+        raise AssertionError(f"something is still under way: {[await scene.seen() for scene in self.scenes]}")
 
     async def held_up_notices_arrive(self) -> None:
-        """What was held up comes after all: overtaken by a neighbour's notice, or late."""
+        """What was held up comes after all: overtaken by the notice of a neighbour's rent, or late."""
         if self.arrival == "out of order":
-            rent_account = await self.world.account(self.neighbour, "settlement")
-            await self.world.bank.deposit_from_stranger(rent_account.account_no, 1)
+            account = await self.world.account(self.neighbour, "settlement")
+            await self.world.bank.deposit_from_stranger(account.account_no, RENT_FEN)
         self.arrival = "in order"
         await self.world.bank.release_notices()
         await self.come_to_rest()
@@ -145,30 +218,6 @@ class Scene:
         await self.world.wait_until(tomorrow + timedelta(hours=9))
         await self.come_to_rest()
 
-    async def seen(self) -> End:
-        """How everything stands now."""
-        contract_id = self.contract.id if self.contract else None
-        async with self.world.district.reading() as session:
-            payment = await session.scalar(select(Payment.status).where(Payment.payment_no == self.payment_no))
-            contract = await session.scalar(select(Contract.status).where(Contract.id == contract_id))
-            mine = select(Instruction.status).where(Instruction.book_id == self.institution.id).order_by(Instruction.created_at)
-            instructions = tuple(await session.scalars(mine))
-            waiting = await payment_queries.unmatched_receipts(session, self.institution.id, waiting=True)
-            breaks = tuple(await session.scalars(select(Break.kind).order_by(Break.value_on, Break.kind)))
-        moved = await self.world.bank.movements(account_no=self.supervised_no)
-        return End(
-            payment=payment or "",
-            contract=contract or "",
-            lessons=tuple(lesson.status for lesson in await self.world.lessons_of(self.contract)) if self.contract else (),
-            instructions=instructions,
-            lines=tuple("back" if each["returns"] else each["direction"] for each in moved),
-            at_bank=await self._at_bank(),
-            books=await self.world.totals(self.institution),
-            in_sight_fen=sum(each.amount_fen for each in waiting),
-            alerts=tuple(sorted(await rules_fired(self.world.district))),
-            breaks=breaks,
-        )
-
     async def assert_all_is_told(self) -> None:
         """The bank's own books hold, the days are reconciled, and every notice that arrived was followed."""
         proof = await self.world.bank.books()
@@ -178,21 +227,9 @@ class Scene:
         async with self.world.district.reading() as session:
             followed = Counter(await session.scalars(select(BankNotice.status)))
             days = (await session.scalars(select(Reconciliation))).all()
-        assert followed == Counter({"processed": sent["delivered"]})
-        assert days
+        assert followed["processed"] == followed.total() == sent["delivered"]
+        assert {day.bank_account_id for day in days} >= {(await self.world.account(scene.institution)).id for scene in self.scenes}
         assert {day.statement_fen - day.cash_fen for day in days} == {0}
-
-    async def _at_bank(self) -> dict[str, int]:
-        settlement_no = (await self.world.account(self.institution, "settlement")).account_no
-        numbers = {
-            "supervised": self.supervised_no,
-            "settlement": settlement_no,
-            "family": PAYER_NO,
-            "grandmother": GRANDMOTHER_NO,
-            "court": COURT_NO,
-        }
-        held = {name: await self.world.bank.balance_of(number) for name, number in numbers.items()}
-        return {name: fen for name, fen in held.items() if fen}
 
     async def _under_way(self) -> bool:
         """Whether anything waits for a bank, for its time, or for the worker."""
@@ -209,15 +246,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def staged(world: World, database: Database) -> AsyncIterator[Scene]:
-    """An institution, its neighbour and a family, on a Monday at nine; the bank's notices come to the real door."""
+async def begun(world: World, database: Database) -> AsyncIterator[Day]:
+    """A day on which the bank's notices come to the real door."""
     await world.wait_until(NINE_ON_A_MONDAY)
     async with desks_of(world, database) as desks, served(desks) as base:
         notice_url = f"{base}/api/v1/settlement/notices/{CONNECTION}"
         await world.bank.register_client(CONNECTION, API_KEY, NOTICE_SECRET, notice_url)
-        institution, neighbour = await world.institution(), await world.institution("新苗语言艺术中心")
-        for each in (institution, neighbour):
-            await draw_lines(world.district, each, HIGH_LINES)
-        await world.work()
-        supervised_no = (await world.account(institution)).account_no
-        yield Scene(world, institution, neighbour, supervised_no, await world.parent())
+        yield Day(world, await world.institution("新苗语言艺术中心"))

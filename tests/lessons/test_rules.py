@@ -56,7 +56,7 @@ def test_a_reason_is_kept_on_one_line() -> None:
     assert len(rules.clean_reason("不" * 500)) == 500
 
 
-@pytest.mark.parametrize("reason", ["", "　", "不" * 501, "a\x00b", "a\ud800b"])
+@pytest.mark.parametrize("reason", ["", "　", "\u200b\u200b", "\u0301", "不" * 501, "a\x00b", "a\ud800b"])
 def test_no_reason_and_no_storable_one_are_refused(reason: str) -> None:
     with pytest.raises(BadInput):
         rules.clean_reason(reason)

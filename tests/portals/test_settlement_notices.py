@@ -132,7 +132,7 @@ async def test_what_a_notice_says_of_amount_and_account_counts_for_nothing(door:
 async def test_a_connection_that_is_not_ours_is_not_there(door: httpx.AsyncClient) -> None:
     body = body_of("P510112250901ABCDEFGHJKMN")
     answer = await door.post("/api/v1/settlement/notices/elsewhere", content=body)
-    assert (answer.status_code, answer.json()["code"]) == (404, "banking.no_connection")
+    assert (answer.status_code, answer.json()["code"]) == (404, "banking.connection_not_found")
 
 
 async def test_a_huge_notice_is_not_read(door: httpx.AsyncClient, world: World) -> None:

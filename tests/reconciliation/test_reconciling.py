@@ -52,6 +52,21 @@ async def next_day(world: World) -> None:
     await world.wait(timedelta(days=1))
 
 
+async def test_a_line_that_no_books_can_hold_stops_no_other_account(world: World, school: Institution) -> None:
+    other = await world.institution()
+    await world.paid_contract(school, price_fen=400_00)
+    await world.paid_contract(other, price_fen=300_00)
+
+    def with_an_empty_line(stated: AccountStatement) -> AccountStatement:
+        return replace(stated, movements=(*stated.movements, replace(stated.movements[0], movement_id="EMPTY", amount_fen=0)))
+
+    strange = await doctored(world, school, with_an_empty_line)
+    assert await reconcile_day(world.district, strange, MONDAY) == 2
+    days = {day.institution_id: day for day in await found(world, MONDAY)}
+    assert [each.kind for each in days[school.id].breaks] == ["account_missing"]
+    assert (days[other.id].status, days[other.id].statement_fen) == ("matched", 300_00)
+
+
 async def test_a_day_with_a_payment_matches_to_the_fen(world: World, school: Institution) -> None:
     await world.paid_contract(school, price_fen=400_00)
 

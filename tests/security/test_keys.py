@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,10 +13,10 @@ from app.settings import Settings
 
 
 @pytest.fixture
-async def with_a_family(database: Database, district: District) -> AsyncIterator[Database]:
+async def with_a_family(database: Database, district: District) -> Database:
     async with district.transaction() as session:
         await registry.guardian_for_phone(session, "13800138000")
-    yield database
+    return database
 
 
 async def reasons(database: Database, **settings: object) -> list[str]:

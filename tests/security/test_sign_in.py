@@ -40,8 +40,7 @@ async def test_the_right_password_opens_a_session(district: District, staff: sec
     assert opened is not None
     token, role = opened
     assert role == "supervision"
-    async with district.reading() as session:
-        caller = await security.principal_of(session, token)
+    caller = await security.principal_of(district, token)
     assert isinstance(caller, security.SupervisionStaff)
     assert caller.staff_id == staff.id
 

@@ -155,7 +155,7 @@ async def notice(request: Request, connection: str) -> Response:
     banks = cast(Banks, request.app.state.banks)
     code = banks.district_of(connection)
     if code is None:
-        raise NotFound("banking.no_connection", "没有这个银行连接")
+        raise NotFound("banking.connection_not_found", "没有这个银行连接")
     body = await request.body()
     try:
         verified = banks.get(connection).verify_notice(request.headers, body, clock.now())

@@ -1,0 +1,45 @@
+"""What the serving role may not do, also where it was taken over: change what was entered, or who may sign in."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.db import District
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE bank_account SET account_no = '6228'",
+        "UPDATE bank_account SET holder_name = 'x'",
+        "UPDATE bank_movement SET amount_fen = 1",
+        "UPDATE bank_movement SET reference = NULL",
+        "UPDATE staff SET password_hash = 'x'",
+        "UPDATE staff SET role = 'supervision'",
+        "UPDATE guardianship SET guardian_id = guardian_id",
+        "UPDATE student SET name_enc = ''",
+        "UPDATE teacher SET name = 'x'",
+        "UPDATE refund SET amount_fen = 1",
+        "UPDATE settlement_run SET run_no = 2",
+        "UPDATE reconciliation_break SET amount_fen = 0",
+        "UPDATE idempotency_key SET body = ''",
+        "DELETE FROM bank_account",
+        "DELETE FROM receipt",
+        "DELETE FROM staff",
+        "DELETE FROM audit_entry",
+        "CREATE TABLE mine (id int)",
+        "CREATE TEMPORARY TABLE mine (id int)",
+        "UPDATE public.district SET mode = 'live'",
+        "UPDATE public.bank_connection SET base_url = 'http://127.0.0.1'",
+        "INSERT INTO public.bank_connection VALUES ('mine', '510112', 'mock', 'http://127.0.0.1')",
+        "UPDATE alembic_version SET version_num = ''",
+        "SET ROLE escrow_owner",
+    ],
+)
+async def test_the_serving_role_is_refused(district: District, sql: str) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with district.transaction() as session:
+            await session.execute(text(sql))
+    assert getattr(refused.value.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
