@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 
-.PHONY: help run test demo check openapi lock clean
+.PHONY: help run test demo check bench bench-growth openapi lock clean
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r target line; do printf '  make %-8s %s\n' "$$target" "$$line"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r target line; do printf '  make %-12s %s\n' "$$target" "$$line"; done
 
 run: .venv/serving ## Set everything up and serve the sample district until Ctrl-C
 	@exec $(BIN)/python -m app.cli run-sample
@@ -25,6 +25,12 @@ check: .venv/developing ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: .venv/developing ## Measure the speeds side by side on this machine, with their floors
+	$(BIN)/python -m tests.bench
+
+bench-growth: .venv/developing ## The same with five million transfers stored (takes a while)
+	$(BIN)/python -m tests.bench growth
 
 openapi: .venv/serving ## Write openapi/openapi.json anew from the routes
 	$(BIN)/python -m app.cli openapi

@@ -77,6 +77,8 @@ class District:
 
     code: str
     _engine: AsyncEngine
+    _at_once: AsyncEngine
+    """The same connections, without transactions."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -93,7 +95,7 @@ class District:
 
     async def look_up(self, query: TextClause, values: dict[str, Any]) -> Row[Any] | None:
         """At most one row, by one statement outside any transaction: one round trip where a session needs three."""
-        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        async with self._at_once.connect() as connection:
             return (await connection.execute(query, values)).one_or_none()
 
     @property
@@ -109,10 +111,14 @@ class Database:
         self._url = url
         self._pool_size = pool_size
         self._engines: dict[str, AsyncEngine] = {}
+        self._districts: dict[str, District] = {}
 
     def district(self, code: str) -> District:
         """The handle on a district; it does not ask whether the schema exists: a session there would fail closed."""
-        return District(code, self._engine(schema_of(code)))
+        if code not in self._districts:
+            engine = self._engine(schema_of(code))
+            self._districts[code] = District(code, engine, engine.execution_options(isolation_level="AUTOCOMMIT"))
+        return self._districts[code]
 
     @asynccontextmanager
     async def public(self) -> AsyncIterator[AsyncSession]:
@@ -126,6 +132,7 @@ class Database:
         for engine in self._engines.values():
             await engine.dispose()
         self._engines.clear()
+        self._districts.clear()
 
     def _engine(self, schema: str) -> AsyncEngine:
         if schema not in self._engines:

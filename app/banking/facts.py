@@ -1,17 +1,17 @@
 """What a bank did, booked. Every movement is booked once and never refused; what it means is decided by what we had instructed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection as Several
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock, crypto
-from app.banking.models import BalanceReport, BankAccount, BankMovement, Collection, Instruction, StatementDay
+from app.banking.models import BalanceReport, BankAccount, BankMovement, Collection, Instruction
 from app.ids import uuid7
 from app.ledger import codes
 from app.ledger import service as ledger
@@ -19,6 +19,34 @@ from app.ledger.service import Posting
 from bank_adapters import port
 
 POSTED_BY = "bank"
+ASK_AFTER_STATEMENT = timedelta(hours=36)
+"""When a balance is asked for although nothing has gone out: no statement has come for a day and a half."""
+
+_STORE = text("""
+    INSERT INTO statement_day (bank_account_id, value_on, opening_fen, closing_fen, movements, fetched_at)
+    SELECT stated.account_id, :value_on, stated.opening_fen, stated.closing_fen, stated.movements, :asked_at
+    FROM unnest(CAST(:accounts AS uuid[]), CAST(:openings AS bigint[]), CAST(:closings AS bigint[]), CAST(:movements AS bigint[]))
+        AS stated (account_id, opening_fen, closing_fen, movements)
+    ON CONFLICT (bank_account_id, value_on) DO UPDATE SET opening_fen = excluded.opening_fen, closing_fen = excluded.closing_fen,
+        movements = excluded.movements, fetched_at = excluded.fetched_at
+""")
+_UNMARK = text("""
+    UPDATE bank_movement SET stated_fen = NULL
+    WHERE bank_account_id = ANY (CAST(:accounts AS uuid[])) AND value_on = :value_on AND stated_fen IS NOT NULL
+        AND (bank_account_id, direction, movement_no) NOT IN (
+            SELECT * FROM unnest(CAST(:shown AS uuid[]), CAST(:directions AS text[]), CAST(:numbers AS text[])))
+""")
+_REPORT = text("""
+    INSERT INTO balance_report (id, bank_account_id, balance_fen, as_of)
+    SELECT told.id, told.account_id, told.balance_fen, :as_of
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:accounts AS uuid[]), CAST(:closings AS bigint[])) AS told (id, account_id, balance_fen)
+    JOIN bank_account ON bank_account.id = told.account_id AND bank_account.role = 'supervised'
+    WHERE NOT EXISTS (SELECT FROM balance_report r WHERE r.bank_account_id = told.account_id AND r.as_of >= :as_of)
+""")
+_PUT_OFF = text("""
+    UPDATE bank_account SET balance_due_at = :due_at
+    WHERE id = ANY (CAST(:accounts AS uuid[])) AND balance_due_at BETWEEN :asked_at AND :due_at
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +76,21 @@ async def book_lines(session: AsyncSession, account_id: UUID, lines: Sequence[po
 
     `stated` marks them as seen in a statement. Posts to the ledger once.
     """
-    account = await session.get_one(BankAccount, account_id, with_for_update={"key_share": True})
-    known = await _known(session, account, lines)
-    fresh = [line for line in lines if _key(line) not in known]
-    references = {line.reference for line in fresh if line.reference}
-    instructions = {
-        row.reference: row
-        for row in await session.scalars(
-            select(Instruction)
-            .where(Instruction.reference.in_(references), Instruction.bank_account_id == account.id)
-            .order_by(Instruction.id)
-            .with_for_update(key_share=True)
-        )
-    }
+    return await book_all(session, {account_id: lines}, stated)
+
+
+async def book_all(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Movement]], stated: bool = False) -> int:
+    """The same for the lines of several bank accounts."""
+    accounts = await _lock(session, lines)
+    known = await _known(session, lines)
+    fresh = [(accounts[account_id], line) for account_id in accounts for line in lines[account_id] if _key(account_id, line) not in known]
+    instructions = await _instructions(session, fresh)
     postings = []
     rows = []
-    for line in fresh:
+    for account, line in fresh:
         row = _row(account, line, stated)
         if account.role == "supervised":
-            meant = meaning(line, instructions.get(line.reference or ""))
+            meant = meaning(line, instructions.get((account.id, line.reference or "")))
             row.booked_as = meant.booked_as
             postings.append(_posting(account, row, line, meant))
             _end(meant, account, line)
@@ -78,62 +102,82 @@ async def book_lines(session: AsyncSession, account_id: UUID, lines: Sequence[po
     ):
         row.transfer_id = posted.transfer_id
     session.add_all(rows)
-    if fresh:
-        session.add(_balance_in(account, max(reversed(fresh), key=lambda line: line.occurred_at)))
+    newest: dict[UUID, port.Movement] = {}
+    for account, line in fresh:
+        if account.id not in newest or line.occurred_at >= newest[account.id].occurred_at:
+            newest[account.id] = line
+    session.add_all(_balance_in(account_id, line) for account_id, line in newest.items())
     await _mark_paid(session, [row for row in rows if row.booked_as == "received" and row.reference])
     if stated:
-        for line in lines:
-            if (found := known.get(_key(line))) is not None:
-                found.stated_fen = line.amount_fen
+        for account_id in accounts:
+            for line in lines[account_id]:
+                if (found := known.get(_key(account_id, line))) is not None:
+                    found.stated_fen = line.amount_fen
     await session.flush()
     return len(fresh)
 
 
-async def store_statement_day(
-    session: AsyncSession, account_id: UUID, value_on: date, stated: port.AccountStatement, asked_at: datetime
+async def store_statement_days(
+    session: AsyncSession, value_on: date, stated: Mapping[UUID, port.AccountStatement], asked_at: datetime
 ) -> None:
-    """Keep the bank's opening and closing balance of a value day, as last fetched.
+    """Keep the bank's opening and closing balances of a value day by bank account, as last fetched.
 
     `asked_at` (UTC) is from before the call: what was booked earlier must be in the statement, and loses its mark where it is not.
+    The statement of a day that is over is also the bank's word on the balance, so nobody need ask for it that day.
     """
-    values = {
-        "opening_fen": stated.opening_fen,
-        "closing_fen": stated.closing_fen,
-        "movements": len(stated.movements),
-        "fetched_at": asked_at,
+    accounts = sorted(stated)
+    shown = [(account_id, line.direction, line.movement_id) for account_id in accounts for line in stated[account_id].movements]
+    days = {
+        "accounts": accounts,
+        "openings": [stated[account_id].opening_fen for account_id in accounts],
+        "closings": [stated[account_id].closing_fen for account_id in accounts],
+        "movements": [len(stated[account_id].movements) for account_id in accounts],
     }
-    await session.execute(
-        insert(StatementDay)
-        .values(bank_account_id=account_id, value_on=value_on, **values)
-        .on_conflict_do_update(index_elements=["bank_account_id", "value_on"], set_=values)
+    await session.execute(_STORE, {**days, "value_on": value_on, "asked_at": asked_at})
+    shown_accounts, directions, numbers = ([line[place] for line in shown] for place in range(3))
+    marks = {"shown": shown_accounts, "directions": directions, "numbers": numbers}
+    await session.execute(_UNMARK, {**marks, "accounts": accounts, "value_on": value_on})
+    _, ends_at = clock.day_bounds(value_on)
+    if asked_at >= ends_at:
+        balances = {"ids": [uuid7() for _ in accounts], "accounts": accounts, "closings": days["closings"]}
+        await session.execute(_REPORT, {**balances, "as_of": ends_at})
+        await session.execute(_PUT_OFF, {"accounts": accounts, "asked_at": asked_at, "due_at": asked_at + ASK_AFTER_STATEMENT})
+
+
+def _key(account_id: UUID, line: port.Movement) -> tuple[UUID, str, str, date]:
+    return account_id, line.direction, line.movement_id, line.value_on
+
+
+async def _lock(session: AsyncSession, account_ids: Several[UUID]) -> dict[UUID, BankAccount]:
+    rows = await session.scalars(
+        select(BankAccount).where(BankAccount.id.in_(account_ids)).order_by(BankAccount.id).with_for_update(key_share=True)
     )
-    shown = [line.movement_id for line in stated.movements]
-    await session.execute(
-        update(BankMovement)
-        .where(
-            BankMovement.bank_account_id == account_id,
-            BankMovement.value_on == value_on,
-            BankMovement.stated_fen.is_not(None),
-            BankMovement.movement_no.not_in(shown),
-        )
-        .values(stated_fen=None)
-        .execution_options(synchronize_session=False)
-    )
+    return {row.id: row for row in rows}
 
 
-def _key(line: port.Movement) -> tuple[str, str, date]:
-    return line.direction, line.movement_id, line.value_on
-
-
-async def _known(session: AsyncSession, account: BankAccount, lines: Sequence[port.Movement]) -> dict[tuple[str, str, date], BankMovement]:
+async def _known(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Movement]]) -> dict[tuple[UUID, str, str, date], BankMovement]:
     rows = await session.scalars(
         select(BankMovement).where(
-            BankMovement.bank_account_id == account.id,
-            BankMovement.value_on.in_({line.value_on for line in lines}),
-            BankMovement.movement_no.in_({line.movement_id for line in lines}),
+            BankMovement.bank_account_id.in_(lines),
+            BankMovement.value_on.in_({line.value_on for of_one in lines.values() for line in of_one}),
+            BankMovement.movement_no.in_({line.movement_id for of_one in lines.values() for line in of_one}),
         )
     )
-    return {(row.direction, row.movement_no, row.value_on): row for row in rows}
+    return {(row.bank_account_id, row.direction, row.movement_no, row.value_on): row for row in rows}
+
+
+async def _instructions(session: AsyncSession, fresh: Sequence[tuple[BankAccount, port.Movement]]) -> dict[tuple[UUID, str], Instruction]:
+    """The instructions that lines name, locked, by the account that they are paid from and their reference."""
+    rows = await session.scalars(
+        select(Instruction)
+        .where(
+            Instruction.reference.in_({line.reference for _, line in fresh if line.reference}),
+            Instruction.bank_account_id.in_({account.id for account, _ in fresh}),
+        )
+        .order_by(Instruction.id)
+        .with_for_update(key_share=True)
+    )
+    return {(row.bank_account_id, row.reference): row for row in rows}
 
 
 def _row(account: BankAccount, line: port.Movement, stated: bool) -> BankMovement:
@@ -156,10 +200,10 @@ def _row(account: BankAccount, line: port.Movement, stated: bool) -> BankMovemen
     )
 
 
-def _balance_in(account: BankAccount, line: port.Movement) -> BalanceReport:
+def _balance_in(account_id: UUID, line: port.Movement) -> BalanceReport:
     """A line tells the balance too, so that coverage does not lag behind what came in; minimum balances are judged by asking."""
     return BalanceReport(
-        id=uuid7(), bank_account_id=account.id, balance_fen=line.balance_after_fen, as_of=line.occurred_at, judged_at=clock.now()
+        id=uuid7(), bank_account_id=account_id, balance_fen=line.balance_after_fen, as_of=line.occurred_at, judged_at=clock.now()
     )
 
 

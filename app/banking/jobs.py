@@ -1,25 +1,30 @@
 """Background work of banking: the inbox, orders, instructions, balances, statements. Each answers how much it did."""
 
-from datetime import date, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from uuid import UUID
 
 import structlog
 from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, due_collections, open_collection
-from app.banking.facts import book_lines, store_statement_day
+from app.banking.facts import book_all, book_lines, store_statement_days
 from app.banking.instructions import record, resolve_instructions, send_instructions
 from app.banking.models import BalanceReport, BankAccount, BankNotice, Collection
 from app.db import District, fixed
 from app.errors import DomainError, Unavailable
 from app.ids import uuid7
-from bank_adapters.port import BankRefused, BankUnknown, Instruction, Order
+from bank_adapters.port import AccountStatement, BankRefused, BankUnknown, Instruction, Order
 
 __all__ = ["fetch_balances", "import_statement", "process_inbox", "resolve_instructions", "run_collections", "send_instructions"]
 
 LEASE = timedelta(seconds=30)
 RETRY = timedelta(seconds=2)
+LINES = 400
+"""Lines of a statement that one transaction takes up; the books take 1,000 postings at once."""
 
 _log = structlog.get_logger()
 
@@ -111,17 +116,47 @@ async def import_statement(district: District, banks: Banks, connection: str, va
                 select(BankAccount.account_no, BankAccount.id).where(BankAccount.connection == connection)
             )
         }
+    stated = {known[account.account_no]: account for account in statement.accounts if account.account_no in known}
     new = 0
-    for stated in statement.accounts:
-        if (account_id := known.get(stated.account_no)) is None:
-            continue
+    for part in _parts(stated):
         try:
-            async with district.transaction() as session:
-                new += await book_lines(session, account_id, stated.movements, stated=True)
-                await store_statement_day(session, account_id, value_on, stated, asked_at)
-        except DomainError as refused:
-            _log.error("banking.statement_refused", district=district.code, account_id=str(account_id), code=refused.code)
+            new += await _import(district, part, value_on, asked_at)
+        except (DomainError, DBAPIError) as refused:
+            if isinstance(refused, DBAPIError) and refused.connection_invalidated:
+                raise
+            for account_id, account in part.items():
+                new += await _import_alone(district, account_id, account, value_on, asked_at)
     return new
+
+
+async def _import(district: District, stated: dict[UUID, AccountStatement], value_on: date, asked_at: datetime) -> int:
+    async with district.transaction() as session:
+        moved = {account_id: account.movements for account_id, account in stated.items() if account.movements}
+        new = await book_all(session, moved, stated=True) if moved else 0
+        await store_statement_days(session, value_on, stated, asked_at)
+        return new
+
+
+async def _import_alone(district: District, account_id: UUID, account: AccountStatement, value_on: date, asked_at: datetime) -> int:
+    try:
+        return await _import(district, {account_id: account}, value_on, asked_at)
+    except DomainError as refused:
+        _log.error("banking.statement_refused", district=district.code, account_id=str(account_id), code=refused.code)
+        return 0
+
+
+def _parts(stated: dict[UUID, AccountStatement]) -> Iterator[dict[UUID, AccountStatement]]:
+    """Accounts whose lines go into one transaction: as many as LINES allows, and at least one."""
+    part: dict[UUID, AccountStatement] = {}
+    lines = 0
+    for account_id in sorted(stated):
+        lines += len(stated[account_id].movements)
+        if part and lines > LINES:
+            yield part
+            part, lines = {}, len(stated[account_id].movements)
+        part[account_id] = stated[account_id]
+    if part:
+        yield part
 
 
 async def _follow(district: District, banks: Banks, notice: BankNotice) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import ColumnElement, Uuid, any_, cast, exists, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -11,11 +12,6 @@ from app import clock
 from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
 from app.registry.models import ClassSession, TrainingClass
 
-_CLOSE_DONE = text("""
-    UPDATE contract SET status = 'closed', ended_at = :now
-    WHERE id = ANY (CAST(:contracts AS uuid[])) AND status = 'paid'
-        AND NOT EXISTS (SELECT FROM lesson WHERE lesson.contract_id = contract.id AND lesson.status = ANY (CAST(:held AS text[])))
-""")
 _FRESH = {"populate_existing": True}
 
 
@@ -47,7 +43,12 @@ async def miss_delivered(session: AsyncSession, contract_id: UUID) -> None:
 
 async def close_if_done(session: AsyncSession, contract_ids: Collection[UUID]) -> None:
     """Close those paid contracts, already locked, of which escrow holds nothing any more."""
-    await session.execute(_CLOSE_DONE, {"contracts": list(contract_ids), "held": list(IN_ESCROW), "now": clock.now()})
+    held = exists().where(Lesson.contract_id == Contract.id, Lesson.status.in_(IN_ESCROW))
+    # As an array: one statement text, and so one prepared plan, for any number of contracts.
+    given = cast(list(contract_ids), ARRAY(Uuid()))
+    await session.execute(
+        update(Contract).where(Contract.id == any_(given), Contract.status == "paid", ~held).values(status="closed", ended_at=clock.now())
+    )
 
 
 async def reopen(session: AsyncSession, contract: Contract) -> bool:

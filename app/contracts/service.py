@@ -1,10 +1,11 @@
 """Signing a contract under a seat limit, taking its payment, and letting it lapse unpaid."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -18,6 +19,28 @@ from app.policy.packs import pack_for
 from app.policy.selling import Finding, judge_sale
 from app.registry import service as registry
 from app.security import Parent
+
+_LOCK_LESSONS = text("SELECT FROM lesson WHERE contract_id = ANY (CAST(:contracts AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
+_SCHEDULE = text("""
+    UPDATE lesson SET payment_id = paid.payment_id, status = 'scheduled', changed_at = :now
+    FROM unnest(CAST(:contracts AS uuid[]), CAST(:payments AS uuid[])) AS paid (contract_id, payment_id)
+    WHERE lesson.contract_id = paid.contract_id
+""")
+# In a later statement than the lock: a delivery locks the lessons of its class session too, so one of the two sees the other.
+_MISS = text("""
+    UPDATE lesson SET status = 'missed', changed_at = :now FROM class_session
+    WHERE lesson.contract_id = ANY (CAST(:contracts AS uuid[])) AND lesson.status = 'scheduled'
+        AND class_session.id = lesson.class_session_id AND class_session.status = 'delivered'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class PaidContract:
+    """A contract with the payment that pays it, and when (UTC)."""
+
+    contract: Contract
+    payment_id: UUID
+    paid_at: datetime
 
 
 async def sign(session: AsyncSession, parent: Parent, class_id: UUID, student_id: UUID) -> Contract:
@@ -73,19 +96,20 @@ async def lock(session: AsyncSession, contract_id: UUID) -> Contract:
     return contract
 
 
-async def pay(session: AsyncSession, contract: Contract, payment_id: UUID, paid_at: datetime) -> None:
-    """Turn a locked, unpaid contract and its lessons into paid ones; the caller posts the money in the same transaction.
+async def pay_all(session: AsyncSession, paid: Sequence[PaidContract]) -> None:
+    """Turn locked, unpaid contracts and their lessons into paid ones; the caller posts the money in the same transaction.
 
     A lesson whose class session was delivered in the meantime is missed: the child stood on no roster, so it can be refunded.
     """
-    assert contract.status == "created"
-    contract.status, contract.paid_at = "paid", paid_at
+    for each in paid:
+        assert each.contract.status == "created"
+        each.contract.status, each.contract.paid_at = "paid", each.paid_at
     await session.flush()
-    await lifecycle.lock_lessons(session, Lesson.contract_id == contract.id)
-    await session.execute(
-        update(Lesson).where(Lesson.contract_id == contract.id).values(payment_id=payment_id, status="scheduled", changed_at=clock.now())
-    )
-    await lifecycle.miss_delivered(session, contract.id)
+    contract_ids = [each.contract.id for each in paid]
+    await session.execute(_LOCK_LESSONS, {"contracts": contract_ids})
+    payments = {"contracts": contract_ids, "payments": [each.payment_id for each in paid]}
+    await session.execute(_SCHEDULE, {**payments, "now": clock.now()})
+    await session.execute(_MISS, {"contracts": contract_ids, "now": clock.now()})
 
 
 async def lapse(session: AsyncSession, contract: Contract) -> bool:

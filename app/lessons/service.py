@@ -31,13 +31,14 @@ _GUARDED = """
     JOIN lesson ON lesson.id = asked.lesson_id
     JOIN guardianship ON guardianship.student_id = lesson.student_id AND guardianship.guardian_id = asked.guardian_id
 """
-_LOCK_CONTRACTS_OF_GUARDED = text(f"""
-    SELECT 1 FROM contract WHERE id IN (SELECT lesson.contract_id {_GUARDED}) ORDER BY id FOR NO KEY UPDATE
-""")
-_LOCK_GUARDED = text(f"""
-    SELECT asked.guardian_id, lesson.id, lesson.contract_id, lesson.payment_id, lesson.institution_id, lesson.price_fen, lesson.status
-    {_GUARDED} ORDER BY lesson.id FOR NO KEY UPDATE OF lesson
-""")
+_LOCK_CONTRACTS_OF_GUARDED = text(
+    "SELECT FROM contract WHERE id IN (SELECT lesson.contract_id" + _GUARDED + ") ORDER BY id FOR NO KEY UPDATE"
+)
+_LOCK_GUARDED = text(
+    "SELECT asked.guardian_id, lesson.id, lesson.contract_id, lesson.payment_id, lesson.institution_id, lesson.price_fen, lesson.status"
+    + _GUARDED
+    + "ORDER BY lesson.id FOR NO KEY UPDATE OF lesson"
+)
 _RELEASE = text("""
     WITH released AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:lessons AS uuid[]), CAST(:guardians AS uuid[]), CAST(:disputes AS uuid[]))

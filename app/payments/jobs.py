@@ -1,7 +1,7 @@
 """Background work on payments: match what arrived, close what expired, free seats, send back what is nobody's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -14,9 +14,12 @@ from app import clock
 from app.banking import service as banking
 from app.banking.banks import Banks
 from app.banking.collections import close_collection
-from app.banking.models import BankAccount, BankMovement, Collection, Instruction
+from app.banking.models import BankAccount, BankMovement, Instruction
+from app.banking.models import Collection as CashierOrder
+from app.contracts import lifecycle
 from app.contracts import service as contracts
 from app.contracts.models import Contract
+from app.contracts.service import PaidContract
 from app.db import District, district_of, fixed
 from app.errors import DomainError, Unavailable
 from app.ids import number
@@ -47,7 +50,17 @@ async def match_receipts(district: District) -> int:
         .order_by(BankMovement.occurred_at, BankMovement.id)
         .limit(BATCH)
     )
-    return await _each(district, "payments.match_receipt", await _listed(district, query), _match)
+    arrived = await _listed(district, query)
+    if not arrived:
+        return 0
+    try:
+        async with district.transaction() as session:
+            return await _match_all(session, arrived)
+    except (DomainError, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        _log.warning("payments.match_together_failed", movements=len(arrived), error=type(error).__name__)
+    return await _each(district, "payments.match_receipt", arrived, _match)
 
 
 async def expire_payments(district: District, banks: Banks) -> int:
@@ -118,61 +131,81 @@ async def settle_returns(district: District) -> int:
 
 
 async def _match(session: AsyncSession, movement_id: UUID) -> bool:
-    movement = await session.scalar(
-        select(BankMovement)
-        .where(BankMovement.id == movement_id, BankMovement.assigned_at.is_(None))
-        .with_for_update(skip_locked=True, key_share=True)
+    return await _match_all(session, [movement_id]) > 0
+
+
+async def _match_all(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
+    """Decide about movements in the order of their arrival, those that another worker has left out; how many."""
+    arrived = await session.execute(
+        select(BankMovement, BankAccount.book_id)
+        .join(BankAccount, BankAccount.id == BankMovement.bank_account_id)
+        .where(BankMovement.id.in_(movement_ids), BankMovement.assigned_at.is_(None))
+        .order_by(BankMovement.occurred_at, BankMovement.id)
+        .with_for_update(of=BankMovement, skip_locked=True, key_share=True)
     )
-    if movement is None:
-        return False
-    account = await session.get_one(BankAccount, movement.bank_account_id)
-    meant = await _meant(session, movement.reference)
-    outcome = rules.judge(Arrival(account.book_id, movement.amount_fen, movement.occurred_at), meant and _charge(*meant))
-    movement.assigned_at = clock.now()
-    receipt = Receipt(
-        movement_id=movement.id,
-        institution_id=account.book_id,
-        meant_for=meant[1].id if meant else None,
-        outcome=outcome,
-        amount_fen=movement.amount_fen,
-        decided_at=clock.now(),
-    )
-    session.add(receipt)
-    if outcome == "matched":
-        assert meant is not None
-        receipt.payment_id = receipt.meant_for
-        await _take(session, movement, *meant)
-    return True
+    movements = arrived.all()
+    named = await _meant(session, [movement.reference for movement, _ in movements if movement.reference])
+    taken: list[tuple[BankMovement, Contract, Payment]] = []
+    paid: set[UUID] = set()
+    for movement, book_id in movements:
+        meant = named.get(movement.reference or "")
+        outcome = rules.judge(Arrival(book_id, movement.amount_fen, movement.occurred_at), meant and _charge(*meant, paid))
+        if outcome == "matched":
+            assert meant is not None
+            paid.add(meant[0].id)
+            taken.append((movement, *meant))
+        movement.assigned_at = clock.now()
+        session.add(
+            Receipt(
+                movement_id=movement.id,
+                institution_id=book_id,
+                payment_id=meant[1].id if meant and outcome == "matched" else None,
+                meant_for=meant[1].id if meant else None,
+                outcome=outcome,
+                amount_fen=movement.amount_fen,
+                decided_at=clock.now(),
+            )
+        )
+    await _take(session, taken)
+    return len(movements)
 
 
-async def _meant(session: AsyncSession, reference: str | None) -> tuple[Contract, Payment] | None:
-    """The contract and the payment whose number a movement carries, locked in this order."""
-    known = (await session.execute(select(Payment.id, Payment.contract_id).where(Payment.payment_no == reference))).one_or_none()
-    if known is None:
-        return None
-    contract = await contracts.lock(session, known.contract_id)
-    return contract, await service.lock(session, known.id)
+async def _meant(session: AsyncSession, references: Sequence[str]) -> dict[str, tuple[Contract, Payment]]:
+    """The contracts and the payments whose numbers movements carry, all contracts locked before all payments."""
+    known = (await session.execute(select(Payment.id, Payment.contract_id).where(Payment.payment_no.in_(references)))).all()
+    locked = await lifecycle.lock_contracts(session, Contract.id.in_({row.contract_id for row in known}))
+    of_payment = {contract.id: contract for contract in locked}
+    return {
+        payment.payment_no: (of_payment[payment.contract_id], payment)
+        for payment in await service.lock_all(session, [row.id for row in known])
+    }
 
 
-def _charge(contract: Contract, payment: Payment) -> Charge:
-    return Charge(payment.institution_id, payment.amount_fen, payment.expires_at, payment.status, contract.status)
+def _charge(contract: Contract, payment: Payment, paid: Collection[UUID]) -> Charge:
+    """`paid` are the contracts that a movement before this one has just paid."""
+    status = "paid" if contract.id in paid else contract.status
+    return Charge(payment.institution_id, payment.amount_fen, payment.expires_at, payment.status, status)
 
 
-async def _take(session: AsyncSession, movement: BankMovement, contract: Contract, payment: Payment) -> None:
-    """Turn the payment, the contract and its lessons into paid ones, and suspense into escrow."""
-    payment.status, payment.movement_id = "paid", movement.id
-    payment.paid_at, payment.ended_at = movement.occurred_at, clock.now()
-    await contracts.pay(session, contract, payment.id, movement.occurred_at)
-    matched = Posting("payment_matched", payment.id, payment.institution_id, SUSPENSE, escrow(payment.id), payment.amount_fen)
-    await ledger.post(session, [matched], posted_by=SYSTEM)
+async def _take(session: AsyncSession, taken: Sequence[tuple[BankMovement, Contract, Payment]]) -> None:
+    """Turn payments, contracts and their lessons into paid ones, and suspense into escrow."""
+    if not taken:
+        return
+    for movement, _, payment in taken:
+        payment.status, payment.movement_id = "paid", movement.id
+        payment.paid_at, payment.ended_at = movement.occurred_at, clock.now()
+    await contracts.pay_all(session, [PaidContract(contract, payment.id, movement.occurred_at) for movement, contract, payment in taken])
+    matched = [
+        Posting("payment_matched", payment.id, payment.institution_id, SUSPENSE, escrow(payment.id), payment.amount_fen)
+        for _, _, payment in taken
+    ]
+    await ledger.post(session, matched, posted_by=SYSTEM)
 
 
 async def _expire(session: AsyncSession, payment_no: str) -> bool:
     """Created → expired, once the bank takes no more money for it and what it took has been decided about."""
-    meant = await _meant(session, payment_no)
-    assert meant is not None
-    payment = meant[1]
-    order = await session.get_one(Collection, payment_no)
+    [(_, payment)] = (await _meant(session, [payment_no])).values()
+    order = await session.get_one(CashierOrder, payment_no)
     undecided = exists().where(
         BankMovement.reference == payment_no, BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)
     )

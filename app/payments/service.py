@@ -1,5 +1,6 @@
 """Opening a payment for a contract, and reading the one that a code leads to."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -43,12 +44,10 @@ async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Pay
     return await _open(session, contract)
 
 
-async def lock(session: AsyncSession, payment_id: UUID) -> Payment:
-    """The payment as it stands now, locked; its contract must have been locked before."""
-    rows = await session.scalars(
-        select(Payment).where(Payment.id == payment_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
-    return rows.one()
+async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequence[Payment]:
+    """The payments as they stand now, locked in the order of their ids; their contracts must have been locked before."""
+    locked = select(Payment).where(Payment.id.in_(payment_ids)).order_by(Payment.id).with_for_update(key_share=True)
+    return (await session.scalars(locked, execution_options={"populate_existing": True})).all()
 
 
 async def _open(session: AsyncSession, contract: Contract) -> Payment:

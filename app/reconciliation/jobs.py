@@ -10,7 +10,7 @@ from app.banking.jobs import import_statement
 from app.banking.models import BankAccount, StatementDay
 from app.db import District
 from app.errors import BadInput
-from app.reconciliation.service import reconcile, reconcile_missing
+from app.reconciliation.service import reconcile, reconcile_agreeing, reconcile_missing
 
 MAX_DAYS = 31
 """Days that one call catches up on."""
@@ -48,7 +48,8 @@ async def reconcile_due(district: District, banks: Banks) -> int:
 
 
 async def reconcile_day(district: District, banks: Banks, value_on: date) -> int:
-    """Fetch the statements of one value day and reconcile every supervised account, each in its own transaction.
+    """Fetch the statements of one value day and reconcile every supervised account: those that agree together, the others each in its own
+    transaction.
 
     Today may be reconciled while it runs, and any day again. Raises BadInput `reconciliation.future` or `reconciliation.too_early`,
     and what the bank raises.
@@ -61,6 +62,8 @@ async def reconcile_day(district: District, banks: Banks, value_on: date) -> int
         connections = (await session.scalars(select(BankAccount.connection).where(BankAccount.role == "supervised").distinct())).all()
     for connection in sorted(connections):
         await import_statement(district, banks, connection, value_on)
+    async with district.transaction() as session:
+        agreed = await reconcile_agreeing(session, value_on)
     async with district.reading() as session:
         _, ends_at = clock.day_bounds(value_on)
         of_the_day = and_(StatementDay.bank_account_id == BankAccount.id, StatementDay.value_on == value_on)
@@ -73,6 +76,8 @@ async def reconcile_day(district: District, banks: Banks, value_on: date) -> int
             )
         ).all()
     for account in accounts:
+        if account.id in agreed:
+            continue
         async with district.transaction() as session:
             await (reconcile if account.stated else reconcile_missing)(session, account.id, value_on)
     return len(accounts)

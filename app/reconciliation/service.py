@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, select
+from sqlalchemy import and_, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,30 @@ from app.ledger import codes
 from app.ledger import queries as ledger
 from app.reconciliation.models import Break, Reconciliation
 from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, missing, standing
+
+_AGREEING = text("""
+    INSERT INTO reconciliation (bank_account_id, value_on, statement_fen, cash_fen, status, reconciled_at)
+    SELECT a.id, d.value_on, d.closing_fen, d.closing_fen, 'matched', :now
+    FROM bank_account a
+    JOIN statement_day d ON d.bank_account_id = a.id AND d.value_on = :value_on
+    LEFT JOIN statement_day before
+        ON before.bank_account_id = a.id AND before.value_on = :day_before AND before.fetched_at >= :started_at
+    LEFT JOIN ledger_account cash ON cash.book_id = a.book_id AND cash.code = 'cash:' || a.id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(moved.fen), 0) AS fen FROM (
+            SELECT t.amount_fen AS fen FROM transfer t WHERE t.debit = cash.id AND t.value_on <= :value_on
+            UNION ALL
+            SELECT -t.amount_fen FROM transfer t WHERE t.credit = cash.id AND t.value_on <= :value_on
+        ) AS moved
+    ) AS booked
+    WHERE a.role = 'supervised' AND a.opened_at < :ends_at AND d.closing_fen = booked.fen
+        AND d.opening_fen = coalesce(before.closing_fen, d.opening_fen)
+        AND NOT EXISTS (SELECT FROM bank_movement m WHERE m.bank_account_id = a.id AND m.stated_fen IS DISTINCT FROM m.amount_fen)
+        AND NOT EXISTS (SELECT FROM bank_movement m WHERE m.bank_account_id = a.id AND m.booked_as = 'taken')
+    ON CONFLICT (bank_account_id, value_on) DO UPDATE SET statement_fen = excluded.statement_fen, cash_fen = excluded.cash_fen,
+        status = excluded.status, reconciled_at = excluded.reconciled_at, judged_at = NULL
+    RETURNING bank_account_id
+""")
 
 
 async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
@@ -40,6 +64,22 @@ async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date
         debits=await _standing_debits(session, account),
     )
     return await _store(session, account.id, value_on, statement.closing_fen, day.cash_fen, breaks(day))
+
+
+async def reconcile_agreeing(session: AsyncSession, value_on: date) -> set[UUID]:
+    """Record every supervised account whose stored statement of a value day agrees with the books in all that `reconcile` holds
+    against each other; which accounts those are. The others are left to it, one by one.
+    """
+    started_at, ends_at = clock.day_bounds(value_on)
+    supervised = BankAccount.role == "supervised"
+    # As in reconcile: with the accounts locked, balances and lines are read at one moment.
+    await session.execute(
+        select(BankAccount.id).where(supervised, BankAccount.opened_at < ends_at).order_by(BankAccount.id).with_for_update(key_share=True)
+    )
+    day = {"value_on": value_on, "day_before": value_on - timedelta(days=1), "started_at": started_at, "ends_at": ends_at}
+    agreed = set(await session.scalars(_AGREEING, {**day, "now": clock.now()}))
+    await session.execute(delete(Break).where(Break.bank_account_id.in_(agreed), Break.value_on == value_on))
+    return agreed
 
 
 async def reconcile_missing(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:

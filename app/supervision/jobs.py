@@ -15,9 +15,9 @@ from app.db import District, fixed
 from app.ledger.models import LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
-from app.supervision.models import Alert, Clearance, Cursor
+from app.supervision.models import Alert, Clearance, Cursor, Threshold
 from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings
-from app.supervision.service import lines_of, lock_lines, raise_alert, record_clearance
+from app.supervision.service import lines_in, lines_of, lock_lines, raise_alert, record_clearance
 
 BATCH = 100
 TAIL = 500
@@ -96,17 +96,18 @@ async def watch_balances(district: District) -> int:
     """Hold the balances that the bank reported against the minimum; how many were judged, at most 100."""
     async with district.transaction() as session:
         reports = await session.execute(
-            select(BalanceReport, BankAccount.book_id)
+            select(BalanceReport, BankAccount.book_id, Threshold)
             .join(BankAccount, BankAccount.id == BalanceReport.bank_account_id)
+            .outerjoin(Threshold, Threshold.institution_id == BankAccount.book_id)
             .where(BalanceReport.judged_at.is_(None), BankAccount.role == "supervised")
             .order_by(BalanceReport.as_of)
             .limit(BATCH)
             .with_for_update(of=BalanceReport, key_share=True, skip_locked=True)
         )
         judged = reports.all()
-        for report, institution_id in judged:
+        for report, institution_id, threshold in judged:
             report.judged_at = clock.now()
-            crossing = below_minimum(report.balance_fen, await lines_of(session, institution_id))
+            crossing = below_minimum(report.balance_fen, lines_in(threshold))
             if crossing is not None:
                 facts = {"balance_fen": report.balance_fen, "line_fen": crossing.line_fen, "as_of": report.as_of.isoformat()}
                 await raise_alert(session, institution_id, crossing.rule, f"account:{report.bank_account_id}", facts)

@@ -124,7 +124,11 @@ async def set_thresholds(session: AsyncSession, actor: str, institution_id: UUID
 
 async def lines_of(session: AsyncSession, institution_id: UUID) -> Lines:
     """An institution's alarm lines, or the default ones."""
-    row = await session.get(Threshold, institution_id, populate_existing=True)
+    return lines_in(await session.get(Threshold, institution_id, populate_existing=True))
+
+
+def lines_in(row: Threshold | None) -> Lines:
+    """The alarm lines that a row sets, or the default ones."""
     return Lines(row.large_transfer_fen, row.large_day_fen, row.minimum_balance_fen) if row else DEFAULT_LINES
 
 

@@ -12,6 +12,7 @@ from app.banking import instructions, jobs
 from app.banking import service as banking
 from app.banking.banks import Banks
 from app.banking.models import BankAccount, BankMovement, Instruction
+from app.db import District
 from app.errors import Conflict, Refused
 from app.ids import number
 from app.ledger import codes
@@ -220,11 +221,11 @@ async def test_a_bank_that_does_not_deduplicate_is_told_again_only_when_it_canno
     await assert_paid_back_once(world, institution, reference)
 
 
-async def test_an_instruction_that_fails_here_cuts_no_other_off(world: World) -> None:
+async def test_an_instruction_that_fails_here_cuts_no_other_off(world: World, owner: District) -> None:
     unreachable, sound = await world.institution(), await world.institution()
     await instructed(world, unreachable)
     reference = await instructed(world, sound)
-    async with world.district.transaction() as session:
+    async with owner.transaction() as session:
         account = await session.get_one(BankAccount, (await world.account(unreachable)).id)
         account.connection = "gone"
     with pytest.raises(ExceptionGroup):

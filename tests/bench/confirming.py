@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tests.bench.ground import DISTRICT, Ground, Size
 from tests.bench.serving import Load, Request, Serving
@@ -19,7 +19,7 @@ def token(family: int) -> str:
     return f"{DISTRICT}.{family:043d}"
 
 
-async def delivered(ground: Ground, database: str, size: Size) -> list[Request]:
+async def delivered(ground: Ground, database: str) -> list[Request]:
     """One request for each lesson that waits for its confirmation, in no order."""
     connection = await ground.connect("escrow_owner", database)
     rows = await connection.fetch("""
@@ -40,16 +40,25 @@ def to(path: str, size: Size) -> list[Request]:
     return [("POST", path, token(family), "", "") for family in range(1, size.all_families + 1)]
 
 
-async def rounds(server: Serving, requests: list[Request], size: Size, count: int = ROUNDS) -> Iterator[dict[str, Load]]:
-    """Each route under the same load, in turn, several times over; the first turn warms up and is dropped."""
+@dataclass(frozen=True)
+class Round:
+    """The three routes, one after the other under the same load."""
+
+    empty: Load
+    insert: Load
+    confirm: Load
+
+
+async def rounds(server: Serving, requests: list[Request], size: Size, count: int = ROUNDS) -> list[Round]:
+    """Several rounds; one before them warms up and is dropped. Takes what it confirms off the front of the requests."""
     found = []
     for _ in range(count + 1):
         mine, requests[:] = requests[:MOST_PER_ROUND], requests[MOST_PER_ROUND:]
         found.append(
-            {
-                "empty": await server.load(to(EMPTY, size), SECONDS, again=True),
-                "insert": await server.load(to(INSERT, size), SECONDS, again=True),
-                "confirm": await server.load(mine, SECONDS),
-            }
+            Round(
+                await server.load(to(EMPTY, size), SECONDS, again=True),
+                await server.load(to(INSERT, size), SECONDS, again=True),
+                await server.load(mine, SECONDS),
+            )
         )
-    return iter(found[1:])
+    return found[1:]

@@ -73,6 +73,14 @@ class Ground:
             await self._load(name, size)
         return name
 
+    async def run(self, database: str, script: str) -> None:
+        """Run a script as the owner of the district's tables."""
+        connection = await self.connect("escrow_owner", database)
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
     async def _load(self, name: str, size: Size) -> None:
         connection = await self.connect("postgres", name)
         try:

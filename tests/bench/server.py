@@ -7,11 +7,15 @@ from app import clock, telemetry
 from app.ids import uuid7
 from app.main import create_app, serve
 from app.portals.edge import ParentCaller, Write
+from app.portals.parent import api as parent_api
 from app.settings import settings
 
-TABLE = "CREATE TABLE bench_row (id uuid PRIMARY KEY, guardian_id uuid NOT NULL, at timestamptz NOT NULL); GRANT INSERT ON bench_row TO escrow_app"
+TABLE = """
+    CREATE TABLE bench_row (id uuid PRIMARY KEY, guardian_id uuid NOT NULL, at timestamptz NOT NULL);
+    GRANT INSERT ON bench_row TO escrow_app;
+"""
 
-router = APIRouter(prefix="/api/v1/parent/bench")
+router = APIRouter(prefix="/bench")
 _INSERT = text("INSERT INTO bench_row (id, guardian_id, at) VALUES (:id, :guardian_id, :at)")
 
 
@@ -30,9 +34,9 @@ async def insert(caller: ParentCaller, session: Write) -> dict[str, str]:
 
 def main() -> None:
     telemetry.configure(settings().log_format)
-    app = create_app(settings())
-    app.include_router(router)
-    serve(app, settings())
+    # Beside the route they are measured with, so that all are found in the same number of steps.
+    parent_api.router.include_router(router)
+    serve(create_app(settings()), settings())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,12 +34,18 @@ class Load:
         """Successes."""
         return self.statuses.get("200", 0) / self.seconds
 
+    @property
+    def refused(self) -> int:
+        """Answers that were none."""
+        return sum(self.statuses.values()) - self.statuses.get("200", 0)
+
 
 @dataclass(frozen=True)
 class Serving:
     """A running web process."""
 
     port: int
+    pid: int
 
     async def load(self, requests: Sequence[Request], seconds: float, again: bool = False, connections: int = CONNECTIONS) -> Load:
         """Send these requests over keep-alive connections until the time is up or, unless `again`, each was sent."""
@@ -49,6 +55,15 @@ class Serving:
         output, _ = await process.communicate("\n".join(lines).encode())
         return Load(**json.loads(output))
 
+    async def get(self, path: str, token: str) -> bytes:
+        """One answer as it comes over the wire, to a browser that understands gzip."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        head = (f"GET {path} HTTP/1.1", "Host: localhost", "Accept-Encoding: gzip", f"Cookie: escrow_parent={token}", "Connection: close")
+        writer.write("\r\n".join([*head, "", ""]).encode())
+        answer = await reader.read()
+        writer.close()
+        return answer
+
 
 @asynccontextmanager
 async def serving(app_url: str, module: str = "tests.bench.server", **environment: str) -> AsyncIterator[Serving]:
@@ -56,13 +71,12 @@ async def serving(app_url: str, module: str = "tests.bench.server", **environmen
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = {"DATABASE_URL": app_url, "PORT": str(port)}
-    with Path(os.devnull).open("w") as nowhere:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, cwd=_ROOT, env=os.environ | settings | environment, stdout=nowhere
-        )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, cwd=_ROOT, env=os.environ | settings | environment, stdout=DEVNULL
+    )
     try:
         await _until_ready(process, port)
-        yield Serving(port)
+        yield Serving(port, process.pid)
     finally:
         if process.returncode is None:
             process.terminate()
@@ -72,13 +86,10 @@ async def serving(app_url: str, module: str = "tests.bench.server", **environmen
 async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
     while process.returncode is None:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            answer = await Serving(port, process.pid).get("/readyz", "")
         except OSError:
             await asyncio.sleep(0.05)
             continue
-        writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        status = (await reader.read()).split(b" ", 2)[1]
-        writer.close()
-        if status == b"200":
+        if answer.split(b" ", 2)[1] == b"200":
             return
     raise SystemExit("the web process did not start")

@@ -36,7 +36,7 @@ PEOPLE = ("family", "grandmother", "stranger", "court")
 HIGH_LINES = Lines(large_transfer_fen=10**9, large_day_fen=10**9, minimum_balance_fen=0)
 NINE_ON_A_MONDAY = in_utc(2026, 3, 2, 1)
 
-PAUSES = [timedelta(seconds=seconds) for seconds in (0, 5, 35, 35, 60, 600, 1200, 3600, 3600)]
+PAUSES = [timedelta(seconds=seconds) for seconds in (0, 5, 35, 60, 900, 3600, 3600)]
 """Ever longer, as one waits for a bank: past its declared latency, a code's quarter of an hour, hourly tries."""
 
 Arrival = Literal["in order", "out of order", "twice", "delayed", "never"]
@@ -74,33 +74,23 @@ class Scene:
     supervised_no: str
     parent: Parent
     contract: Contract | None = None
+    arrival: Arrival = "in order"
     payment_no: str = ""
     wants_to_pay: bool = False
 
-    async def sign(self, starts_in: timedelta = timedelta(days=2)) -> None:
-        training_class = await self.world.training_class(self.institution, LESSONS, FEE_FEN, starts_in=starts_in)
-        self.contract = await self.world.sign(self.parent, training_class)
+    @property
+    def signed(self) -> Contract:
+        assert self.contract is not None
+        return self.contract
+
+    async def sign(self) -> None:
+        """The first class session begins in an hour."""
+        self.contract = await self.world.sign(self.parent, await self.world.training_class(self.institution, LESSONS, FEE_FEN))
 
     async def order(self) -> None:
         """The family asks for a payment code; the bank has not heard of it."""
-        assert self.contract is not None
         async with self.world.district.transaction() as session:
-            self.payment_no = (await payments.start(session, self.parent, self.contract.id)).payment_no
-
-    async def order_and_see(self) -> None:
-        """The family asks for a payment code, and the cashier's page opens."""
-        await self.sign()
-        await self.order()
-        await self.world.work()
-
-    async def be_paid(self, starts_in: timedelta = timedelta(days=2)) -> None:
-        """The family signs and pays, nothing goes wrong, and the money is in escrow."""
-        await self.sign(starts_in)
-        await self.order()
-        await self.world.work()
-        await self.pay()
-        await self.world.bank.wait_until_notices_settled()
-        await self.world.work()
+            self.payment_no = (await payments.start(session, self.parent, self.signed.id)).payment_no
 
     async def pay(self) -> None:
         await self.world.bank.pay(self.payment_no, payer_no=self.person("family"), payer_name="妈妈")
@@ -122,6 +112,14 @@ class Scene:
     def person(self, name: str) -> str:
         """The account of somebody who has to do with this institution only."""
         return f"{name}-{self.supervised_no}"
+
+    async def hold_up_notices(self) -> None:
+        """From now on the notices about the supervised account come as they do in this scene."""
+        if self.arrival == "in order":
+            return
+        times, seconds = (1 if self.arrival == "out of order" else None), (3600 if self.arrival == "delayed" else None)
+        about = {"account_no": self.supervised_no, "times": times, "seconds": seconds}
+        await self.world.bank.knob(HOLD_UPS[self.arrival], **about)  # type: ignore[arg-type]
 
     async def seen(self) -> End:
         """How everything stands now."""
@@ -164,25 +162,16 @@ class Day:
     world: World
     neighbour: Institution
     scenes: list[Scene] = field(default_factory=list)
-    arrival: Arrival = "in order"
+    delayed: bool = False
 
-    async def scene(self) -> Scene:
+    async def scene(self, arrival: Arrival) -> Scene:
         """A family and its institution, new to the service."""
         institution = await self.world.institution()
         await draw_lines(self.world.district, institution, HIGH_LINES)
-        scene = Scene(self.world, institution, (await self.world.account(institution)).account_no, await self.world.parent())
+        account = await self.world.account(institution)
+        scene = Scene(self.world, institution, account.account_no, await self.world.parent(), arrival=arrival)
         self.scenes.append(scene)
         return scene
-
-    async def hold_up(self, arrival: Arrival) -> None:
-        """From now on the notices about each supervised account come like this."""
-        self.arrival = arrival
-        if arrival == "in order":
-            return
-        times, seconds = (1 if arrival == "out of order" else None), (3600 if arrival == "delayed" else None)
-        for scene in self.scenes:
-            about = {"account_no": scene.supervised_no, "times": times, "seconds": seconds}
-            await self.world.bank.knob(HOLD_UPS[arrival], **about)  # type: ignore[arg-type]
 
     async def go_on(self, pause: timedelta = timedelta()) -> None:
         """Some time passes, the bank does what it was late with, its notices arrive, and the worker does what there is to do."""
@@ -191,9 +180,30 @@ class Day:
         for scene in self.scenes:
             await scene.pay_if_it_can()
         await self.world.bank.release_late()
-        if self.arrival != "delayed":
-            await self.world.bank.wait_until_notices_settled()
+        await self.notices_arrive()
         await self.world.work()
+
+    async def enrol(self, *scenes: Scene) -> None:
+        """These families sign and pay, nothing goes wrong, and their money is in escrow."""
+        for scene in scenes:
+            await scene.sign()
+            await scene.order()
+        await self.world.work()
+        for scene in scenes:
+            await scene.pay()
+        await self.notices_arrive()
+        await self.world.work()
+
+    async def hold_up_notices(self) -> None:
+        """From now on notices come as they do in each scene."""
+        for scene in self.scenes:
+            await scene.hold_up_notices()
+        self.delayed = any(scene.arrival == "delayed" for scene in self.scenes)
+
+    async def notices_arrive(self) -> None:
+        """All that are on their way; the delayed ones are not yet."""
+        if not self.delayed:
+            await self.world.bank.wait_until_notices_settled()
 
     async def come_to_rest(self) -> None:
         """Time passes until nothing is under way any more."""
@@ -205,10 +215,10 @@ class Day:
 
     async def held_up_notices_arrive(self) -> None:
         """What was held up comes after all: overtaken by the notice of a neighbour's rent, or late."""
-        if self.arrival == "out of order":
-            account = await self.world.account(self.neighbour, "settlement")
-            await self.world.bank.deposit_from_stranger(account.account_no, RENT_FEN)
-        self.arrival = "in order"
+        account = await self.world.account(self.neighbour, "settlement")
+        await self.world.bank.deposit_from_stranger(account.account_no, RENT_FEN)
+        await self.notices_arrive()
+        self.delayed = False
         await self.world.bank.release_notices()
         await self.come_to_rest()
 

@@ -1,7 +1,6 @@
 """Every fault that the bank can have, at every turn of the money: it arrives exactly once, or waits where everybody sees it."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -16,70 +15,10 @@ from bank_adapters.mock_bank.knobs import KnobKind, Operation
 from tests.faults.scene import FEE_FEN, HOLD_UPS, LESSON_FEN, Arrival, Day, End, Scene, begun
 from tests.world import World
 
-
-@dataclass(frozen=True)
-class Flow:
-    """One turn of the money: what has happened before, what is done now, and the call to the bank that it makes."""
-
-    call: Operation
-    before: Callable[[Scene], Awaitable[None]]
-    act: Callable[[Scene], Awaitable[None]]
-
-
-async def one_lesson_is_confirmed(scene: Scene) -> None:
-    await scene.be_paid(starts_in=timedelta(hours=1))
-    assert scene.contract is not None
-    lesson = (await scene.world.lessons_of(scene.contract))[0]
-    await scene.world.deliver(scene.institution, lesson)
-    await scene.world.confirm(scene.parent, lesson)
-
-
-async def the_settlement_runs(scene: Scene) -> None:
-    async with scene.world.district.transaction() as session:
-        await settlement.run(session, scene.institution.id, clock.today(), 1, "test")
-
-
-async def the_family_moves_away(scene: Scene) -> None:
-    assert scene.contract is not None
-    async with scene.world.district.transaction() as session:
-        await refunds.request(session, scene.parent, scene.contract.id, "搬家")
-
-
-async def the_family_wants_to_pay(scene: Scene) -> None:
-    await scene.order()
-    scene.wants_to_pay = True
-
-
-async def a_code_is_about_to_expire(scene: Scene) -> None:
-    """The bank has just been asked, so that it will not be asked again before the time is over."""
-    await scene.order_and_see()
-    await scene.world.wait(CODE_VALID - timedelta(seconds=5))
-    await scene.world.work()
-
-
-async def it_expires(scene: Scene) -> None:
-    await scene.world.wait(timedelta(seconds=5))
-
-
-async def paid_twice(scene: Scene) -> None:
-    """Their second notice has arrived; the worker has not seen it."""
-    await scene.be_paid()
-    await scene.grandmother_pays()
-    await scene.world.bank.wait_until_notices_settled()
-
-
-async def the_worker_finds_it(scene: Scene) -> None:
-    """Nobody has to do anything."""
-
-
-# In the order of their time: the first needs hours before, the last two must not be worked on before their act.
-FLOWS = {
-    "payout": Flow("transfer", one_lesson_is_confirmed, the_settlement_runs),
-    "refund": Flow("refund", Scene.be_paid, the_family_moves_away),
-    "payment": Flow("collect", Scene.sign, the_family_wants_to_pay),
-    "expiry": Flow("close", a_code_is_about_to_expire, it_expires),
-    "return": Flow("refund", paid_twice, the_worker_finds_it),
-}
+Scenes = dict[str, list[Scene]]
+CALLS: dict[str, Operation] = {"payout": "transfer", "refund": "refund", "payment": "collect", "expiry": "close", "return": "refund"}
+"""Every turn of the money, and the call to the bank that it makes."""
+A_MOMENT = timedelta(seconds=5)
 
 IN_ESCROW = End(
     payment="paid",
@@ -171,19 +110,18 @@ MATRIX = {
     "asked: rejected":      WELL,
     "asked: down":          WELL,
 }  # fmt: skip
-ROWS = [(fault, arrival) for fault in MATRIX for arrival in (get_args(Arrival) if fault == "none" else ("in order", "out of order"))]
+ROWS: list[tuple[str, tuple[Arrival, ...]]] = [(fault, ("in order", "out of order")) for fault in MATRIX]
+ROWS += [("none", (arrival,)) for arrival in ("twice", "delayed", "never")]
 
 
-@pytest.mark.parametrize(("fault", "arrival"), ROWS)
-async def test_the_money_ends_where_it_belongs(world: World, database: Database, fault: str, arrival: Arrival) -> None:
+@pytest.mark.parametrize(("fault", "arrivals"), ROWS, ids=lambda each: each if isinstance(each, str) else " and ".join(each))
+async def test_the_money_ends_where_it_belongs(world: World, database: Database, fault: str, arrivals: tuple[Arrival, ...]) -> None:
     async with begun(world, database) as day:
-        scenes = {name: await day.scene() for name in FLOWS}
-        for name, flow in FLOWS.items():
-            await flow.before(scenes[name])
-        await day.hold_up(arrival)
+        scenes = {turn: [await day.scene(arrival) for arrival in arrivals] for turn in CALLS}
+        await morning(day, scenes)
+        await day.hold_up_notices()
         knobs = await strike(scenes, FAULTS[fault]) if fault in FAULTS else []
-        for name, flow in FLOWS.items():
-            await flow.act(scenes[name])
+        await noon(day, scenes)
         if fault in OUTAGES:
             await sit_out(day, OUTAGES[fault])
         await day.come_to_rest()
@@ -191,19 +129,53 @@ async def test_the_money_ends_where_it_belongs(world: World, database: Database,
         await day.night()
         for knob in knobs:
             await world.bank.wait_until_fired(knob, timeout_seconds=0)
-        expected = {name: ENDS[end] for name, end in zip(FLOWS, MATRIX[fault], strict=True)}
-        assert {name: await scene.seen() for name, scene in scenes.items()} == expected
+        expected = {turn: [ENDS[end]] * len(arrivals) for turn, end in zip(CALLS, MATRIX[fault], strict=True)}
+        assert {turn: [await scene.seen() for scene in scenes[turn]] for turn in CALLS} == expected
         await day.assert_all_is_told()
 
 
-async def strike(scenes: dict[str, Scene], fault: dict[str, Any]) -> list[int]:
-    """Order the fault for the call of each flow that it can befall; the bank's knobs."""
+async def morning(day: Day, scenes: Scenes) -> None:
+    """Some have paid, one lesson is confirmed, a code is about to expire, and somebody has been paid for twice."""
+    await day.enrol(*scenes["payout"], *scenes["refund"], *scenes["return"])
+    for scene in scenes["payout"]:
+        first, *_ = await day.world.lessons_of(scene.signed)
+        await day.world.deliver(scene.institution, first)
+        await day.world.confirm(scene.parent, first)
+    for scene in (*scenes["payment"], *scenes["expiry"]):
+        await scene.sign()
+    for scene in scenes["expiry"]:
+        await scene.order()
+    await day.world.work()
+    # The bank is asked just before, and so not again before the time is over.
+    await day.world.wait(CODE_VALID - A_MOMENT)
+    await day.world.work()
+    for scene in scenes["return"]:
+        await scene.grandmother_pays()
+    await day.notices_arrive()
+
+
+async def noon(day: Day, scenes: Scenes) -> None:
+    """All is asked for that needs the bank; the code expires; what was paid twice is for the worker to find."""
+    for scene in scenes["payout"]:
+        async with day.world.district.transaction() as session:
+            await settlement.run(session, scene.institution.id, clock.today(), 1, "test")
+    for scene in scenes["refund"]:
+        async with day.world.district.transaction() as session:
+            await refunds.request(session, scene.parent, scene.signed.id, "搬家")
+    for scene in scenes["payment"]:
+        await scene.order()
+        scene.wants_to_pay = True
+    await day.world.wait(A_MOMENT)
+
+
+async def strike(scenes: Scenes, fault: dict[str, Any]) -> list[int]:
+    """Order the fault for the call of each turn that it can befall; the bank's knobs."""
     knobs = []
-    for name, scene in scenes.items():
-        call = FLOWS[name].call
-        if fault and befalls(call, fault):
-            ordered = {"operation": call, "account_no": scene.supervised_no} | fault
-            knobs.append(await scene.world.bank.knob(**ordered))
+    for turn, call in CALLS.items():
+        for scene in scenes[turn]:
+            if fault and befalls(call, fault):
+                ordered = {"operation": call, "account_no": scene.supervised_no} | fault
+                knobs.append(await scene.world.bank.knob(**ordered))
     return knobs
 
 
@@ -218,7 +190,7 @@ async def sit_out(day: Day, outage: dict[str, Any]) -> None:
     knob = await day.world.bank.knob("down", times=None, **outage)
     for seconds in (0, 5, 40):
         await day.go_on(timedelta(seconds=seconds))
-    await day.world.bank.wait_until_fired(knob, times=len(FLOWS), timeout_seconds=0)
+    await day.world.bank.wait_until_fired(knob, times=len(day.scenes), timeout_seconds=0)
     await day.world.bank.clear_knobs(knob)
 
 

@@ -138,7 +138,7 @@ async def test_a_day_that_has_not_begun_is_refused(world: World, school: Institu
 
 async def test_a_day_without_a_statement_cannot_be_reconciled(world: World, school: Institution) -> None:
     account = await world.account(school)
-    with pytest.raises(NotFound, match=r"reconciliation\.no_statement"):
+    with pytest.raises(NotFound, match=r"reconciliation\.statement_not_found"):
         async with world.district.transaction() as session:
             await reconcile(session, account.id, MONDAY)
 

@@ -87,7 +87,7 @@ async def test_a_resolved_alert_cannot_be_decided_again(world: World, school: In
 
 async def test_a_decision_needs_an_alert_and_a_note(world: World, school: Institution) -> None:
     async with world.district.reading() as session:
-        with pytest.raises(NotFound, match=r"supervision\.no_alert"):
+        with pytest.raises(NotFound, match=r"supervision\.alert_not_found"):
             await acknowledge(session, world.officer(), uuid7(), "已看")
         with pytest.raises(BadInput, match=r"reason\.invalid"):
             await resolve(session, world.officer(), uuid7(), "")

@@ -174,7 +174,7 @@ async def test_a_payout_that_is_not_held_cannot_be_decided(world: World, school:
 @pytest.mark.parametrize("decide", [release_payout, reject_payout])
 async def test_a_decision_needs_a_payout_and_a_reason(world: World, school: Institution, decide: object) -> None:
     async with world.district.reading() as session:
-        with pytest.raises(NotFound, match=r"supervision\.no_payout"):
+        with pytest.raises(NotFound, match=r"supervision\.payout_not_found"):
             await decide(session, world.officer(), uuid7(), "已核实")  # type: ignore[operator]
         with pytest.raises(BadInput, match=r"reason\.invalid"):
             await decide(session, world.officer(), uuid7(), " \n ")  # type: ignore[operator]
@@ -191,7 +191,7 @@ async def test_lines_are_set_with_a_trace_and_refused_where_they_make_no_sense(w
         for bad in (Lines(0, 1, 1), Lines(1, 0, 1), Lines(1, 1, -1), Lines(10**13 + 1, 1, 1)):
             with pytest.raises(BadInput, match=r"supervision\.bad_lines"):
                 await set_thresholds(session, "staff:1", school.id, bad)
-        with pytest.raises(NotFound, match=r"supervision\.no_institution"):
+        with pytest.raises(NotFound, match=r"supervision\.institution_not_found"):
             await set_thresholds(session, "staff:1", uuid7(), LINES)
 
 

@@ -72,9 +72,9 @@ async def test_institutions_page_in_the_order_of_entry(world: World, school: Ins
 
 async def test_an_unknown_institution_and_alert_are_not_found(world: World) -> None:
     async with world.district.reading() as session:
-        with pytest.raises(NotFound, match=r"supervision\.no_institution"):
+        with pytest.raises(NotFound, match=r"supervision\.institution_not_found"):
             await queries.institution(session, uuid7())
-        with pytest.raises(NotFound, match=r"supervision\.no_alert"):
+        with pytest.raises(NotFound, match=r"supervision\.alert_not_found"):
             await queries.alert(session, uuid7())
 
 

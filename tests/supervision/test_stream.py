@@ -141,7 +141,10 @@ async def test_a_stream_outlives_the_loss_of_every_connection(
     await eventually(lambda: _listening(world.district))
     async with world.district.reading() as session:
         await session.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
         )
     await fire(world.district, school)
     assert [change.seq for change in await waiting] == [1]

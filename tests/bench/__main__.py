@@ -1,0 +1,77 @@
+"""`python -m tests.bench` prints the speeds, `python -m tests.bench growth` what is left of them with five million transfers."""
+
+import asyncio
+import sys
+
+from app.db import Database
+from app.ledger import jobs as ledger_jobs
+from app.ledger.check import check_books
+from tests.bench import confirming, growing, pages, posting, server
+from tests.bench.ground import DISTRICT, Ground, ground
+from tests.bench.serving import serving
+from tests.bench.table import Results
+
+DATABASE, POSTED = "escrow", "posted"
+ROUNDS = 5
+SECONDS = 2.0
+
+
+async def speeds() -> Results:
+    """Everything that is measured on a district of a usual size."""
+    results = Results("Side by side on this machine, medians of rounds")
+    async with ground() as here:
+        await here.database(DATABASE, confirming.SIZE)
+        await here.run(DATABASE, server.TABLE)
+        await _web(here, results)
+        results.fact("the district's books after that", *await _books_hold(here))
+        await _books(here, results)
+    return results
+
+
+async def _web(here: Ground, results: Results) -> None:
+    requests = await confirming.delivered(here, DATABASE)
+    async with serving(here.url("escrow_app", DATABASE)) as web:
+        rounds = await confirming.rounds(web, requests, confirming.SIZE)
+        confirm = [each.confirm.per_second for each in rounds]
+        results.ratio("confirmations ÷ route that inserts a row", zip(confirm, [e.insert.per_second for e in rounds], strict=True), 1.2)
+        results.ratio("confirmations ÷ empty route", zip(confirm, [e.empty.per_second for e in rounds], strict=True), None, "0.6 ×")
+        refused = sum(load.refused for each in rounds for load in (each.empty, each.insert, each.confirm))
+        results.limit("requests refused meanwhile", refused, "requests", 0)
+        results.limit("first page under 32 connections, p95", (await pages.first_page(web)).p95_ms, "ms", 300)
+        for path, size in (await pages.weights(web)).items():
+            results.limit(f"{path} with all it loads", size / 1000, "kB", 100)
+
+
+async def _books(here: Ground, results: Results) -> None:
+    """In a database of its own: what is posted here by hand has no bank behind it."""
+    await here.database(POSTED)
+    await here.run(POSTED, posting.TABLES)
+    served, book_id = await posting.open_book(here, POSTED)
+    district = served.district(DISTRICT)
+    wide, narrow = [], []
+    for _ in range(ROUNDS + 1):
+        posted = await posting.lists(district, book_id, SECONDS)
+        wide.append((posted, await posting.inserts(here, POSTED, SECONDS, wide=True)))
+        narrow.append((posted, await posting.inserts(here, POSTED, SECONDS, wide=False)))
+    results.ratio("posting in lists of 500 ÷ inserts as wide as a transfer", wide[1:], 2.0, "3 ×")
+    results.ratio("posting in lists of 500 ÷ inserts into a narrow table", narrow[1:], None)
+    singles = await posting.singles(district, book_id, 2 * SECONDS)
+    results.limit("single posts from 8 connections, p99 ÷ p50", singles.percentile(99) / singles.percentile(50), "×", 10)
+    results.limit("single posts that failed", singles.failed, "posts", 0)
+    await served.aclose()
+
+
+async def _books_hold(here: Ground) -> tuple[str, bool]:
+    """Whether every invariant holds once the log is sealed."""
+    served = Database(here.url("escrow_app", DATABASE))
+    district = served.district(DISTRICT)
+    while await ledger_jobs.seal(district):
+        pass
+    async with district.reading() as session:
+        findings = await check_books(session)
+    await served.aclose()
+    return f"{len(findings)} findings", not findings
+
+
+if __name__ == "__main__":
+    asyncio.run(growing.growth() if sys.argv[1:] == ["growth"] else speeds()).show()
