@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
+import httpx
 import typer
 from rich.console import Console
 from sqlalchemy import select
@@ -340,6 +341,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         _fail(str(error))
     except DBAPIError as error:
         _fail(f"数据库拒绝了操作：{type(error.orig.__cause__ if error.orig else error).__name__}")
+    except httpx.HTTPError as error:
+        _fail(f"服务没有正常应答，请确认 make run 正在运行：{type(error).__name__}")
     except (SQLAlchemyError, OSError) as error:
         _fail(f"无法连接数据库：{type(error).__name__}")
 

@@ -85,22 +85,17 @@ async def book_all(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Mov
     known = await _known(session, lines)
     fresh = [(accounts[account_id], line) for account_id in accounts for line in lines[account_id] if _key(account_id, line) not in known]
     instructions = await _instructions(session, fresh)
-    postings = []
+    postings: list[tuple[BankMovement, Posting]] = []
     rows = []
     for account, line in fresh:
         row = _row(account, line, stated)
         if account.role == "supervised":
             meant = meaning(line, instructions.get((account.id, line.reference or "")))
             row.booked_as = meant.booked_as
-            postings.append(_posting(account, row, line, meant))
+            postings.append((row, _posting(account, row, line, meant)))
             _end(meant, account, line)
         rows.append(row)
-    for row, posted in zip(
-        [row for row in rows if row.booked_as != "watched"],
-        await ledger.post(session, postings, posted_by=POSTED_BY),
-        strict=True,
-    ):
-        row.transfer_id = posted.transfer_id
+    await _post(session, postings)
     session.add_all(rows)
     newest: dict[UUID, port.Movement] = {}
     for account, line in fresh:
@@ -115,6 +110,14 @@ async def book_all(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Mov
                     found.stated_fen = line.amount_fen
     await session.flush()
     return len(fresh)
+
+
+async def _post(session: AsyncSession, booked: list[tuple[BankMovement, Posting]]) -> None:
+    """Credits go first: of a later debit we may have heard before, and an earlier one must not find the cash mirror empty."""
+    ordered = sorted(booked, key=lambda each: each[0].direction == "out")
+    posted = await ledger.post(session, [posting for _, posting in ordered], posted_by=POSTED_BY)
+    for (row, _), result in zip(ordered, posted, strict=True):
+        row.transfer_id = result.transfer_id
 
 
 async def store_statement_days(

@@ -1,5 +1,6 @@
 """Background work of banking: the inbox, orders, instructions, balances, statements. Each answers how much it did."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -17,12 +18,13 @@ from app.banking.models import BalanceReport, BankAccount, BankNotice, Collectio
 from app.db import District, fixed
 from app.errors import DomainError, Unavailable
 from app.ids import uuid7
-from bank_adapters.port import AccountStatement, BankRefused, BankUnknown, Instruction, Order
+from bank_adapters.port import AccountStatement, Balance, BankRefused, BankUnknown, Instruction, Order
 
 __all__ = ["fetch_balances", "import_statement", "process_inbox", "resolve_instructions", "run_collections", "send_instructions"]
 
 LEASE = timedelta(seconds=30)
 RETRY = timedelta(seconds=2)
+_CALLS_AT_ONCE = 8
 LINES = 400
 """Lines of a statement that one transaction takes up; the books take 1,000 postings at once."""
 
@@ -83,22 +85,28 @@ async def fetch_balances(district: District, banks: Banks) -> int:
                 update(BankAccount).where(BankAccount.id.in_(due)).values(balance_due_at=clock.now() + LEASE).returning(BankAccount)
             )
         )
-    reported = 0
-    for account in accounts:
-        try:
-            balance = await banks.get(account.connection).balance(account.account_no)
-        except (BankUnknown, BankRefused, Unavailable):
-            continue
-        async with district.transaction() as session:
+    slots = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+    async def ask(account: BankAccount) -> Balance | None:
+        async with slots:
+            try:
+                return await banks.get(account.connection).balance(account.account_no)
+            except (BankUnknown, BankRefused, Unavailable):
+                return None
+
+    answers = await asyncio.gather(*(ask(account) for account in accounts))
+    told = [(account, balance) for account, balance in zip(accounts, answers, strict=True) if balance is not None]
+    async with district.transaction() as session:
+        for account, balance in sorted(told, key=lambda each: each[0].id):
             session.add(BalanceReport(id=uuid7(), bank_account_id=account.id, balance_fen=balance.balance_fen, as_of=balance.as_of))
             # Only where no newer outflow has asked again meanwhile.
             await session.execute(
                 update(BankAccount)
                 .where(BankAccount.id == account.id, BankAccount.balance_due_at == account.balance_due_at)
                 .values(balance_due_at=clock.now() + timedelta(days=1))
+                .execution_options(synchronize_session=False)
             )
-        reported += 1
-    return reported
+    return len(told)
 
 
 async def import_statement(district: District, banks: Banks, connection: str, value_on: date) -> int:

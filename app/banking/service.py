@@ -1,5 +1,7 @@
 """What we tell the banks, written down before it is told; and the inbox for what they tell us."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +18,18 @@ from app.ledger import service as ledger
 from app.ledger.models import LedgerAccount
 from app.ledger.service import Posting
 from bank_adapters.port import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionOrder:
+    """A cashier order in the words of who wants it; `expires_at` in UTC."""
+
+    reference: str
+    book_id: UUID
+    amount_fen: int
+    subject: str
+    expires_at: datetime
+    return_url: str
 
 
 async def open_accounts(
@@ -51,29 +65,36 @@ async def account_of(session: AsyncSession, book_id: UUID, role: str = "supervis
     """An institution's supervised or settlement account. Raises NotFound."""
     account = await session.scalar(select(BankAccount).where(BankAccount.book_id == book_id, BankAccount.role == role))
     if account is None:
-        raise NotFound("banking.account_not_found", "该机构尚未绑定银行账户")
+        raise _no_account()
     return account
 
 
-async def order_collection(
-    session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, subject: str, expires_at: datetime, return_url: str
-) -> Collection:
-    """Write down a cashier order that the bank has yet to open (`jobs.open_collection`). `expires_at` in UTC."""
-    account = await account_of(session, book_id)
-    made = Collection(
-        reference=reference,
-        bank_account_id=account.id,
-        amount_fen=amount_fen,
-        subject=subject,
-        return_url=return_url,
-        expires_at=expires_at,
-        status="created",
-        due_at=clock.now(),
-        created_at=clock.now(),
-    )
-    session.add(made)
+def _no_account() -> NotFound:
+    return NotFound("banking.account_not_found", "该机构尚未绑定银行账户")
+
+
+async def order_collections(session: AsyncSession, orders: Sequence[CollectionOrder]) -> None:
+    """Write down cashier orders that the bank has yet to open (`collections.open_collection`). Raises NotFound."""
+    supervised = (BankAccount.book_id.in_({order.book_id for order in orders}), BankAccount.role == "supervised")
+    rows = await session.execute(select(BankAccount.book_id, BankAccount.id).where(*supervised))
+    accounts = {book_id: account_id for book_id, account_id in rows}
+    for order in orders:
+        if order.book_id not in accounts:
+            raise _no_account()
+        session.add(
+            Collection(
+                reference=order.reference,
+                bank_account_id=accounts[order.book_id],
+                amount_fen=order.amount_fen,
+                subject=order.subject,
+                return_url=order.return_url,
+                expires_at=order.expires_at,
+                status="created",
+                due_at=clock.now(),
+                created_at=clock.now(),
+            )
+        )
     await session.flush()
-    return made
 
 
 async def instruct_refund(

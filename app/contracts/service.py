@@ -1,11 +1,12 @@
 """Signing a contract under a seat limit, taking its payment, and letting it lapse unpaid."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -18,8 +19,18 @@ from app.ids import number, uuid7
 from app.policy.packs import pack_for
 from app.policy.selling import Finding, judge_sale
 from app.registry import service as registry
+from app.registry.service import Course
 from app.security import Parent
 
+_RESERVE = text("""
+    INSERT INTO lesson
+        (id, contract_id, institution_id, class_session_id, student_id, guardian_id, number, price_fen, status, changed_at)
+    SELECT sold.id, contract.id, contract.institution_id, sold.class_session_id, contract.student_id, contract.guardian_id,
+        sold.number, sold.price_fen, 'reserved', contract.created_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:contracts AS uuid[]), CAST(:sessions AS uuid[]), CAST(:numbers AS int[]),
+        CAST(:prices AS bigint[])) AS sold (id, contract_id, class_session_id, number, price_fen)
+    JOIN contract ON contract.id = sold.contract_id
+""")
 _LOCK_LESSONS = text("SELECT FROM lesson WHERE contract_id = ANY (CAST(:contracts AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
 _SCHEDULE = text("""
     UPDATE lesson SET payment_id = paid.payment_id, status = 'scheduled', changed_at = :now
@@ -43,6 +54,15 @@ class PaidContract:
     paid_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A guardian's wish to enrol a child in a class."""
+
+    parent: Parent
+    class_id: UUID
+    student_id: UUID
+
+
 async def sign(session: AsyncSession, parent: Parent, class_id: UUID, student_id: UUID) -> Contract:
     """Sell a child every class session of a class that has not started, and hold a seat for half an hour until it is paid.
 
@@ -50,32 +70,46 @@ async def sign(session: AsyncSession, parent: Parent, class_id: UUID, student_id
     Refused("contracts.over") when no class session is left, Refused("contracts.rule") with the findings that forbid the sale,
     Conflict("contracts.already_signed") while the child has a live contract there, Refused("contracts.full").
     """
-    now = clock.now()
-    await registry.guards(session, parent.guardian_id, student_id)
-    course = await registry.course_for_sale(session, class_id)
-    lessons = rules.offer(course, now)
-    if not lessons:
-        raise Refused("contracts.over", "该班级的课次都已开始，不能再报名")
-    judged_by, findings = _judge(session, course.institution.kind, lessons)
-    await _check_seat(session, class_id, student_id, course.training_class.seats)
-    contract = Contract(
-        id=uuid7(),
-        contract_no=number("C", district_of(session)),
-        institution_id=course.institution.id,
-        class_id=class_id,
-        student_id=student_id,
-        guardian_id=parent.guardian_id,
-        amount_fen=rules.price_of(lessons),
-        status="created",
-        judged_by=judged_by,
-        findings=[asdict(finding) for finding in findings],
-        created_at=now,
-        lapses_at=now + SEAT_HELD,
-    )
-    session.add(contract)
-    await session.flush()
-    await _reserve(session, contract, lessons)
+    [contract] = await sign_all(session, [Wish(parent, class_id, student_id)])
     return contract
+
+
+async def sign_all(session: AsyncSession, wishes: Sequence[Wish]) -> list[Contract]:
+    """The same for several wishes in their order, all or none."""
+    if not wishes:
+        return []
+    now = clock.now()
+    await registry.guard_all(session, [(wish.parent.guardian_id, wish.student_id) for wish in wishes])
+    courses = await registry.courses_for_sale(session, {wish.class_id for wish in wishes})
+    offers = {class_id: rules.offer(course, now) for class_id, course in courses.items()}
+    judged = {}
+    for class_id, course in courses.items():
+        if not offers[class_id]:
+            raise Refused("contracts.over", "该班级的课次都已开始，不能再报名")
+        judged[class_id] = _judge(session, course.institution.kind, offers[class_id])
+    await _check_seats(session, wishes, courses)
+    contracts = []
+    for wish in wishes:
+        judged_by, findings = judged[wish.class_id]
+        contract = Contract(
+            id=uuid7(),
+            contract_no=number("C", district_of(session)),
+            institution_id=courses[wish.class_id].institution.id,
+            class_id=wish.class_id,
+            student_id=wish.student_id,
+            guardian_id=wish.parent.guardian_id,
+            amount_fen=rules.price_of(offers[wish.class_id]),
+            status="created",
+            judged_by=judged_by,
+            findings=[asdict(finding) for finding in findings],
+            created_at=now,
+            lapses_at=now + SEAT_HELD,
+        )
+        contracts.append(contract)
+    session.add_all(contracts)
+    await session.flush()
+    await _reserve(session, contracts, offers)
+    return contracts
 
 
 async def own_contract(session: AsyncSession, parent: Parent, contract_id: UUID) -> Contract:
@@ -137,29 +171,26 @@ def _judge(session: AsyncSession, kind: str, lessons: list[OfferedLesson]) -> tu
     return pack.edition, findings
 
 
-async def _check_seat(session: AsyncSession, class_id: UUID, student_id: UUID, seats: int) -> None:
-    """The class row is locked, so what is counted here stays true until the commit."""
-    live = select(Contract.student_id).where(Contract.class_id == class_id, Contract.status.in_(LIVE))
-    if await session.scalar(select(live.where(Contract.student_id == student_id).exists())):
-        raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
-    if (await session.scalar(select(func.count()).select_from(live.subquery())) or 0) >= seats:
-        raise Refused("contracts.full", "该班级名额已满")
+async def _check_seats(session: AsyncSession, wishes: Sequence[Wish], courses: Mapping[UUID, Course]) -> None:
+    """The class rows are locked, so what is counted here stays true until the commit."""
+    taken: dict[UUID, set[UUID]] = defaultdict(set)
+    live = select(Contract.class_id, Contract.student_id).where(Contract.class_id.in_(courses), Contract.status.in_(LIVE))
+    for class_id, student_id in await session.execute(live):
+        taken[class_id].add(student_id)
+    for wish in wishes:
+        if wish.student_id in taken[wish.class_id]:
+            raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
+        if len(taken[wish.class_id]) >= courses[wish.class_id].training_class.seats:
+            raise Refused("contracts.full", "该班级名额已满")
+        taken[wish.class_id].add(wish.student_id)
 
 
-async def _reserve(session: AsyncSession, contract: Contract, lessons: list[OfferedLesson]) -> None:
+async def _reserve(session: AsyncSession, contracts: Sequence[Contract], offers: Mapping[UUID, Sequence[OfferedLesson]]) -> None:
     rows = [
-        {
-            "id": uuid7(),
-            "contract_id": contract.id,
-            "institution_id": contract.institution_id,
-            "class_session_id": lesson.class_session_id,
-            "student_id": contract.student_id,
-            "guardian_id": contract.guardian_id,
-            "number": position,
-            "price_fen": lesson.price_fen,
-            "status": "reserved",
-            "changed_at": contract.created_at,
-        }
-        for position, lesson in enumerate(lessons, start=1)
+        (contract.id, lesson.class_session_id, position, lesson.price_fen)
+        for contract in contracts
+        for position, lesson in enumerate(offers[contract.class_id], start=1)
     ]
-    await session.execute(insert(Lesson), rows)
+    of_contract, sessions, numbers, prices = zip(*rows, strict=True)
+    lessons = {"ids": [uuid7() for _ in rows], "contracts": of_contract, "sessions": sessions, "numbers": numbers, "prices": prices}
+    await session.execute(_RESERVE, lessons)

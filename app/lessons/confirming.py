@@ -1,6 +1,6 @@
 """Confirmations that arrive together are committed together: one set of statements per district and process, each with its own answer.
 
-Whoever comes while a batch is under way waits for the next one, so the busier it is the more share one commit.
+Whoever comes while batches are under way waits for the next one, so the busier it is the more share one commit.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from app.lessons.service import Consent, Outcome
 
 MOST_LESSONS = 500
 """Lessons in one batch; the books take 1,000 postings at once."""
+AT_ONCE = 2
+"""Batches under way: one is put together and read while the other waits for its commit."""
 TRIES = 3
 _MAY_BE_REPEATED = ("40P01", "40001")
 
@@ -54,7 +56,7 @@ class Confirmer:
     def __init__(self, district: District) -> None:
         self._district = district
         self._queue: list[_Waiting] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
 
     async def confirm(self, wish: Wish) -> Result:
         """Confirm with whoever else is waiting; returns after the commit.
@@ -63,8 +65,10 @@ class Confirmer:
         """
         waiting = _Waiting(wish)
         self._queue.append(waiting)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        if len(self._workers) < AT_ONCE:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
         return await waiting.result
 
     async def _work(self) -> None:

@@ -8,11 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.banking import service as banking
-from app.contracts import service as contracts
+from app.banking.service import CollectionOrder
+from app.contracts import lifecycle
 from app.contracts.models import Contract
 from app.contracts.rules import SEAT_HELD
 from app.db import district_of
-from app.errors import Conflict, Refused
+from app.errors import Conflict, NotFound, Refused
 from app.ids import number, uuid7
 from app.payments import codes
 from app.payments.models import Payment
@@ -29,19 +30,33 @@ async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Pay
     Conflict("payments.closing") while an expired code is being closed at the bank,
     Conflict("payments.seat_expired") once the seat's half hour is over, Refused("payments.institution_not_open").
     """
-    await contracts.own_contract(session, parent, contract_id)
-    contract = await contracts.lock(session, contract_id)
-    if contract.status != "created":
-        raise Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
+    [payment] = await start_all(session, [(parent, contract_id)])
+    return payment
+
+
+async def start_all(session: AsyncSession, wanted: Sequence[tuple[Parent, UUID]]) -> list[Payment]:
+    """The same for several guardians' contracts, each named once, in their order; all or none."""
+    ids = [contract_id for _, contract_id in wanted]
+    known = {contract.id: contract for contract in await lifecycle.lock_contracts(session, Contract.id.in_(ids))}
     now = clock.now()
-    standing = await session.scalar(select(Payment).where(Payment.contract_id == contract_id, Payment.status == "created"))
-    if standing is not None:
-        if standing.expires_at <= now:
+    open_payments = select(Payment).where(Payment.contract_id.in_(ids), Payment.status == "created")
+    standing = {payment.contract_id: payment for payment in await session.scalars(open_payments)}
+    new = []
+    for parent, contract_id in wanted:
+        contract = known.get(contract_id)
+        if contract is None or contract.guardian_id != parent.guardian_id:
+            raise NotFound("contracts.not_found", "没有这份合同")
+        if contract.status != "created":
+            raise Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
+        if contract_id not in standing and now >= contract.created_at + SEAT_HELD:
+            raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
+        if contract_id not in standing:
+            new.append(contract)
+        elif standing[contract_id].expires_at <= now:
             raise Conflict("payments.closing", "上一个付款码刚刚到期，正在向银行关闭，请稍后再试")
-        return standing
-    if now >= contract.created_at + SEAT_HELD:
-        raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
-    return await _open(session, contract)
+    if new:
+        standing |= {payment.contract_id: payment for payment in await _open(session, new)}
+    return [standing[contract_id] for contract_id in ids]
 
 
 async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequence[Payment]:
@@ -50,34 +65,44 @@ async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequen
     return (await session.scalars(locked, execution_options={"populate_existing": True})).all()
 
 
-async def _open(session: AsyncSession, contract: Contract) -> Payment:
-    institution = (await session.scalars(select(Institution).where(Institution.id == contract.institution_id))).one()
-    if institution.status != "approved":
+async def _open(session: AsyncSession, unpaid: Sequence[Contract]) -> list[Payment]:
+    rows = await session.execute(
+        select(TrainingClass.id, TrainingClass.name, Institution)
+        .join(Institution, Institution.id == TrainingClass.institution_id)
+        .where(TrainingClass.id.in_({contract.class_id for contract in unpaid}))
+    )
+    courses = {class_id: (name, institution) for class_id, name, institution in rows}
+    if any(institution.status != "approved" for _, institution in courses.values()):
         raise Refused("payments.institution_not_open", "机构已被暂停或注销，不能再付款")
     now = clock.now()
-    payment = Payment(
-        id=uuid7(),
-        payment_no=number("P", district_of(session)),
-        contract_id=contract.id,
-        institution_id=contract.institution_id,
-        guardian_id=contract.guardian_id,
-        amount_fen=contract.amount_fen,
-        status="created",
-        nonce=codes.new_nonce(),
-        created_at=now,
-        expires_at=now + CODE_VALID,
-    )
-    session.add(payment)
-    contract.lapses_at = max(contract.lapses_at, payment.expires_at)
+    opened, orders = [], []
+    for contract in unpaid:
+        payment = Payment(
+            id=uuid7(),
+            payment_no=number("P", district_of(session)),
+            contract_id=contract.id,
+            institution_id=contract.institution_id,
+            guardian_id=contract.guardian_id,
+            amount_fen=contract.amount_fen,
+            status="created",
+            nonce=codes.new_nonce(),
+            created_at=now,
+            expires_at=now + CODE_VALID,
+        )
+        opened.append(payment)
+        contract.lapses_at = max(contract.lapses_at, payment.expires_at)
+        name, institution = courses[contract.class_id]
+        orders.append(
+            CollectionOrder(
+                reference=payment.payment_no,
+                book_id=contract.institution_id,
+                amount_fen=payment.amount_fen,
+                subject=f"{institution.name} {name}",
+                expires_at=payment.expires_at,
+                return_url=codes.url_for(payment),
+            )
+        )
+    session.add_all(opened)
     await session.flush()
-    class_name = await session.scalar(select(TrainingClass.name).where(TrainingClass.id == contract.class_id))
-    await banking.order_collection(
-        session,
-        reference=payment.payment_no,
-        book_id=contract.institution_id,
-        amount_fen=payment.amount_fen,
-        subject=f"{institution.name} {class_name}",
-        expires_at=payment.expires_at,
-        return_url=codes.url_for(payment),
-    )
-    return payment
+    await banking.order_collections(session, orders)
+    return opened

@@ -1,9 +1,11 @@
 """Entering institutions, teachers, classes, guardians and students, and who may see which."""
 
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,6 +31,15 @@ class Course:
     training_class: TrainingClass
     institution: Institution
     sessions: list[ClassSession]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDraft:
+    """A child as its guardian enters it; the month of birth as `YYYY-MM`."""
+
+    guardian_id: UUID
+    name: str
+    birth_month: str
 
 
 async def create_institution(session: AsyncSession, draft: InstitutionDraft) -> Institution:
@@ -145,43 +156,49 @@ async def course_of(session: AsyncSession, class_id: UUID) -> Course:
     return await _course(session, training_class)
 
 
-async def course_for_sale(session: AsyncSession, class_id: UUID) -> Course:
-    """The same, with the class row locked, so that whoever counts its seats counts alone.
+async def courses_for_sale(session: AsyncSession, class_ids: Collection[UUID]) -> dict[UUID, Course]:
+    """Several of them by class, with the class rows locked in the order of their ids, so that whoever counts their seats counts alone.
 
-    Raises NotFound("registry.class_not_found"), Refused("registry.class_not_open") where the class or its institution may not enrol.
+    Raises NotFound("registry.class_not_found"), Refused("registry.class_not_open") where a class or its institution may not enrol.
     """
-    locked = (
-        select(TrainingClass).where(TrainingClass.id == class_id).with_for_update(key_share=True).execution_options(populate_existing=True)
-    )
-    training_class = await session.scalar(locked)
-    if training_class is None:
+    locked = select(TrainingClass).where(TrainingClass.id.in_(class_ids)).order_by(TrainingClass.id).with_for_update(key_share=True)
+    classes = (await session.scalars(locked, execution_options={"populate_existing": True})).all()
+    if len(classes) < len(set(class_ids)):
         raise _no_class()
-    course = await _course(session, training_class)
-    if training_class.status != "opened" or course.institution.status != "approved":
-        raise Refused("registry.class_not_open", "该班级目前不招生")
-    return course
+    chosen = Institution.id.in_({each.institution_id for each in classes})
+    institutions = {each.id: each for each in await session.scalars(select(Institution).where(chosen))}
+    sessions: dict[UUID, list[ClassSession]] = defaultdict(list)
+    schedule = select(ClassSession).where(ClassSession.class_id.in_(class_ids)).order_by(ClassSession.class_id, ClassSession.number)
+    for row in await session.scalars(schedule):
+        sessions[row.class_id].append(row)
+    for each in classes:
+        if each.status != "opened" or institutions[each.institution_id].status != "approved":
+            raise Refused("registry.class_not_open", "该班级目前不招生")
+    return {each.id: Course(each, institutions[each.institution_id], sessions[each.id]) for each in classes}
 
 
 async def guardian_for_phone(session: AsyncSession, phone: str) -> Guardian:
     """The guardian of a phone number, entered now if new; two at once end with one. Raises BadInput("phone.invalid")."""
-    normal = crypto.normal_phone(phone)
-    index = crypto.phone_index(normal)
-    guardian_id = uuid7()
-    known = select(Guardian).where(Guardian.phone_index == index)
-    guardian = await session.scalar(known)
-    if guardian is None:
-        await session.execute(
-            insert(Guardian)
-            .values(
-                id=guardian_id,
-                phone_index=index,
-                phone_enc=crypto.seal(normal, crypto.phone_place(guardian_id)),
-                created_at=clock.now(),
-            )
-            .on_conflict_do_nothing(index_elements=[Guardian.phone_index])
-        )
-        guardian = (await session.scalars(known)).one()
+    [guardian] = await guardians_for_phones(session, [phone])
     return guardian
+
+
+async def guardians_for_phones(session: AsyncSession, phones: Sequence[str]) -> list[Guardian]:
+    """The same for several phone numbers in their order."""
+    normal = [crypto.normal_phone(phone) for phone in phones]
+    indexes = [crypto.phone_index(phone) for phone in normal]
+    known = select(Guardian).where(Guardian.phone_index.in_(indexes))
+    guardians = {guardian.phone_index: guardian for guardian in await session.scalars(known)}
+    new = {index: phone for index, phone in zip(indexes, normal, strict=True) if index not in guardians}
+    if new:
+        rows = []
+        for index in sorted(new):
+            guardian_id = uuid7()
+            phone_enc = crypto.seal(new[index], crypto.phone_place(guardian_id))
+            rows.append({"id": guardian_id, "phone_index": index, "phone_enc": phone_enc, "created_at": clock.now()})
+        await session.execute(insert(Guardian).values(rows).on_conflict_do_nothing(index_elements=[Guardian.phone_index]))
+        guardians = {guardian.phone_index: guardian for guardian in await session.scalars(known)}
+    return [guardians[index] for index in indexes]
 
 
 async def add_student(session: AsyncSession, guardian_id: UUID, name: str, birth_month: str) -> Student:
@@ -189,39 +206,48 @@ async def add_student(session: AsyncSession, guardian_id: UUID, name: str, birth
 
     Raises BadInput naming the field, Refused("registry.too_many_children").
     """
-    name = rules.clean_text(name, "name", "学生姓名", 40)
-    birth_month = rules.birth_month(birth_month, clock.today())
-    await session.execute(select(Guardian.id).where(Guardian.id == guardian_id).with_for_update(key_share=True))
-    children = await children_of(session, guardian_id)
-    for child in children:
-        if (name_of(child), birth_month_of(child)) == (name, birth_month):
-            return child
-    if len(children) >= MAX_CHILDREN:
-        raise Refused("registry.too_many_children", f"一位家长最多登记 {MAX_CHILDREN} 名学生")
-    student_id, now = uuid7(), clock.now()
-    student = Student(
-        id=student_id,
-        name_enc=crypto.seal(name, _name_place(student_id)),
-        birth_month_enc=crypto.seal(birth_month, _birth_month_place(student_id)),
-        created_at=now,
-    )
-    session.add(student)
-    await session.flush()
-    session.add(Guardianship(guardian_id=guardian_id, student_id=student_id, since=now))
-    await session.flush()
+    [student] = await add_students(session, [ChildDraft(guardian_id, name, birth_month)])
     return student
 
 
-async def guards(session: AsyncSession, guardian_id: UUID, student_id: UUID) -> Student:
-    """The guardian's child. Raises NotFound("registry.student_not_found") for an absent one and somebody else's alike."""
-    student = await session.scalar(
-        select(Student)
-        .join(Guardianship, Guardianship.student_id == Student.id)
-        .where(Guardianship.guardian_id == guardian_id, Student.id == student_id)
-    )
-    if student is None:
+async def add_students(session: AsyncSession, drafts: Sequence[ChildDraft]) -> list[Student]:
+    """The same for several children in their order."""
+    guardian_ids = {draft.guardian_id for draft in drafts}
+    await session.execute(select(Guardian.id).where(Guardian.id.in_(guardian_ids)).order_by(Guardian.id).with_for_update(key_share=True))
+    known: dict[UUID, dict[tuple[str, str], Student]] = defaultdict(dict)
+    guarded = select(Guardianship.guardian_id, Student).join(Student, Guardianship.student_id == Student.id)
+    for guardian_id, child in await session.execute(guarded.where(Guardianship.guardian_id.in_(guardian_ids))):
+        known[guardian_id][name_of(child), birth_month_of(child)] = child
+    new, students, now = [], [], clock.now()
+    for draft in drafts:
+        name = rules.clean_text(draft.name, "name", "学生姓名", 40)
+        birth_month = rules.birth_month(draft.birth_month, clock.today())
+        children = known[draft.guardian_id]
+        if (name, birth_month) not in children:
+            if len(children) >= MAX_CHILDREN:
+                raise Refused("registry.too_many_children", f"一位家长最多登记 {MAX_CHILDREN} 名学生")
+            student_id = uuid7()
+            children[name, birth_month] = student = Student(
+                id=student_id,
+                name_enc=crypto.seal(name, _name_place(student_id)),
+                birth_month_enc=crypto.seal(birth_month, _birth_month_place(student_id)),
+                created_at=now,
+            )
+            new.append((draft.guardian_id, student))
+        students.append(children[name, birth_month])
+    session.add_all(student for _, student in new)
+    await session.flush()
+    session.add_all(Guardianship(guardian_id=guardian_id, student_id=student.id, since=now) for guardian_id, student in new)
+    await session.flush()
+    return students
+
+
+async def guard_all(session: AsyncSession, pairs: Collection[tuple[UUID, UUID]]) -> None:
+    """Guardians and their children. Raises NotFound("registry.student_not_found") for an absent child and somebody else's alike."""
+    key = tuple_(Guardianship.guardian_id, Guardianship.student_id)
+    known = await session.scalar(select(func.count()).select_from(Guardianship).where(key.in_(pairs)))
+    if (known or 0) < len(set(pairs)):
         raise NotFound("registry.student_not_found", "没有这名学生", field="student_id")
-    return student
 
 
 async def children_of(session: AsyncSession, guardian_id: UUID) -> list[Student]:

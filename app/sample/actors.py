@@ -14,7 +14,7 @@ from app.sample import invented
 from app.sample.crowd import Crowd
 from app.sample.invented import dice
 from app.sample.plan import MOST_FAMILIES, FamilyPlan, InstitutionPlan, Pays
-from app.sample.stage import Family, Stage, supervised_no
+from app.sample.stage import Family, FamilyDraft, Stage, supervised_no
 from app.security import SupervisionStaff
 from app.settlement.models import Payout
 from app.supervision import queries as supervision
@@ -186,7 +186,9 @@ class Schools:
                     await self._leave(plan, family, school.classes[plan.class_number])
 
     async def _families(self, plans: Sequence[FamilyPlan]) -> list[Family]:
-        return await self._crowd.families([(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month) for plan in plans])
+        return await self._crowd.families(
+            [FamilyDraft(invented.phone(plan.number), plan.parent, plan.child, plan.birth_month) for plan in plans]
+        )
 
     async def _leave(self, plan: FamilyPlan, family: Family, class_id: UUID) -> None:
         contract, _ = await self._stage.contract_of(family, class_id)

@@ -14,7 +14,7 @@ from app.banking.collections import open_collections
 from app.banking.jobs import import_statement
 from app.contracts import service as contracts
 from app.contracts.models import LIVE, Contract
-from app.errors import Conflict
+from app.contracts.service import Wish
 from app.ids import uuid7
 from app.lessons import service as lessons
 from app.lessons.delivering import Delivery, deliver_all
@@ -22,7 +22,7 @@ from app.lessons.service import Consent
 from app.payments import service as payments
 from app.payments.models import Payment
 from app.registry.models import ClassSession
-from app.sample.stage import Family, Stage
+from app.sample.stage import Family, FamilyDraft, Stage
 from app.security import InstitutionStaff
 from app.settlement.models import Payout, SettlementRun
 from bank_adapters.mock_bank.control import OrderPayment
@@ -56,13 +56,9 @@ class Crowd:
         self._stage = stage
         self._district = stage.district
 
-    async def families(self, drafts: Sequence[tuple[str, str, str, str]]) -> list[Family]:
-        """Families by phone, payer's name, child and month of birth; those who are known stay the same."""
-        known: list[Family] = []
-        for some in _parts(drafts, PEOPLE):
-            async with self._district.transaction() as session:
-                known += [await self._stage.family_in(session, *draft) for draft in some]
-        return known
+    async def families(self, drafts: Sequence[FamilyDraft]) -> list[Family]:
+        """Families by their drafts; those who are known stay the same."""
+        return [family for part in await _some_at_once(self._stage.families, _parts(drafts, PEOPLE)) for family in part]
 
     async def order_all(self, wishes: Sequence[tuple[Family, UUID]]) -> list[Payment | None]:
         """Sign for classes and open the payments, up to the bank's cashier pages; None where the contract is paid already."""
@@ -141,16 +137,20 @@ class Crowd:
 
     async def _order_some(self, wishes: Sequence[tuple[Family, UUID]]) -> list[Payment | None]:
         async with self._district.transaction() as session:
-            ordered: list[Payment | None] = []
+            live = (Contract.student_id.in_([family.student_id for family, _ in wishes]), Contract.status.in_(LIVE))
+            rows = await session.execute(select(Contract.student_id, Contract.class_id, Contract.id, Contract.status).where(*live))
+            known = {(child, class_id): (contract_id, status) for child, class_id, contract_id, status in rows}
+            new = [wish for wish in wishes if (wish[0].student_id, wish[1]) not in known]
+            for signed in await contracts.sign_all(session, [Wish(family.parent, class_id, family.student_id) for family, class_id in new]):
+                known[signed.student_id, signed.class_id] = signed.id, signed.status
+            to_pay = {}
             for family, class_id in wishes:
-                try:
-                    contract = await contracts.sign(session, family.parent, class_id, family.student_id)
-                except Conflict:
-                    live = Contract.class_id == class_id, Contract.student_id == family.student_id, Contract.status.in_(LIVE)
-                    contract = (await session.scalars(select(Contract).where(*live))).one()
-                unpaid = contract.status == "created"
-                ordered.append(await payments.start(session, family.parent, contract.id) if unpaid else None)
-            return ordered
+                contract_id, status = known[family.student_id, class_id]
+                if status == "created":
+                    to_pay[contract_id] = family.parent
+            started = await payments.start_all(session, [(parent, contract_id) for contract_id, parent in to_pay.items()])
+            by_contract = {payment.contract_id: payment for payment in started}
+            return [by_contract.get(known[family.student_id, class_id][0]) for family, class_id in wishes]
 
     async def _deliver_some(self, deliveries: Sequence[Delivery]) -> None:
         async with self._district.transaction() as session:

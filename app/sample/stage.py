@@ -6,7 +6,6 @@ from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 from stdnum.cn import uscc
 
 from app import clock, worker
@@ -25,7 +24,7 @@ from app.refunds.models import Refund
 from app.registry import service as registry
 from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
 from app.registry.rules import ClassDraft, InstitutionDraft
-from app.registry.service import Course
+from app.registry.service import ChildDraft, Course
 from app.security import InstitutionStaff, Parent, Staff, StaffRole, SupervisionStaff, create_staff
 from app.settlement import jobs as settlement
 from app.settlement.models import Payout
@@ -51,6 +50,16 @@ class Family:
     def purse(self, payment: Payment, amount_fen: int) -> OrderPayment:
         """What the family pays at the bank for an order."""
         return OrderPayment(payment.payment_no, amount_fen, self.payer_no, self.payer_name)
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyDraft:
+    """A family that is to be: the guardian's phone, who its account belongs to, its child."""
+
+    phone: str
+    payer_name: str
+    child: str
+    birth_month: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +134,20 @@ class Stage:
 
     async def family(self, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
         """The guardian of this phone with this child; the same again is the same family."""
-        async with self.district.transaction() as session:
-            return await self.family_in(session, phone, payer_name, child, birth_month)
+        [family] = await self.families([FamilyDraft(phone, payer_name, child, birth_month)])
+        return family
 
-    async def family_in(self, session: AsyncSession, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
-        """The same in a transaction that others share."""
-        guardian = await registry.guardian_for_phone(session, phone)
-        student = await registry.add_student(session, guardian.id, child, birth_month)
-        return Family(Parent(self.district.code, uuid7(), guardian.id), student.id, f"6222{phone}", payer_name)
+    async def families(self, drafts: Sequence[FamilyDraft]) -> list[Family]:
+        """The same for several families in one transaction."""
+        async with self.district.transaction() as session:
+            guardians = await registry.guardians_for_phones(session, [draft.phone for draft in drafts])
+            entered = zip(guardians, drafts, strict=True)
+            children = [ChildDraft(guardian.id, draft.child, draft.birth_month) for guardian, draft in entered]
+            students = await registry.add_students(session, children)
+        return [
+            Family(Parent(self.district.code, uuid7(), guardian.id), student.id, f"6222{draft.phone}", draft.payer_name)
+            for guardian, student, draft in zip(guardians, students, drafts, strict=True)
+        ]
 
     async def order(self, family: Family, class_id: UUID) -> Payment:
         """Sign for a class and open the payment, up to the bank's cashier page."""

@@ -17,7 +17,7 @@ from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
 from app.supervision.models import Alert, Clearance, Cursor, Threshold
 from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings
-from app.supervision.service import lines_in, lines_of, lock_lines, raise_alert, record_clearance
+from app.supervision.service import Finding, lines_in, lines_of, lock_lines, raise_alert, raise_alerts, record_clearance
 
 BATCH = 100
 TAIL = 500
@@ -105,12 +105,14 @@ async def watch_balances(district: District) -> int:
             .with_for_update(of=BalanceReport, key_share=True, skip_locked=True)
         )
         judged = reports.all()
+        findings = []
         for report, institution_id, threshold in judged:
             report.judged_at = clock.now()
             crossing = below_minimum(report.balance_fen, lines_in(threshold))
             if crossing is not None:
                 facts = {"balance_fen": report.balance_fen, "line_fen": crossing.line_fen, "as_of": report.as_of.isoformat()}
-                await raise_alert(session, institution_id, crossing.rule, f"account:{report.bank_account_id}", facts)
+                findings.append(Finding(institution_id, crossing.rule, f"account:{report.bank_account_id}", facts))
+        await raise_alerts(session, findings)
         return len(judged)
 
 

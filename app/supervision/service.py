@@ -1,9 +1,11 @@
 """What supervision decides: alerts raised and dealt with, held payouts, rulings on disputes, alarm lines."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,32 +30,61 @@ CHANNEL = "escrow_alerts"
 """PostgreSQL notifies listeners here of a new alert; the payload is the district's code."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """That a rule fires about a subject; `facts` are JSON and hold no personal data."""
+
+    institution_id: UUID
+    rule: Rule
+    subject: str
+    facts: dict[str, Any]
+
+
 async def raise_alert(session: AsyncSession, institution_id: UUID, rule: Rule, subject: str, facts: dict[str, Any]) -> None:
     """Open an alert, or bring the facts of the one that stands for this rule and subject up to date; the same facts change nothing.
 
     `facts` are JSON and hold no personal data. Call it after every other lock of the transaction.
     """
-    await _lock_events(session)
-    standing = await session.scalar(select(Alert).where(Alert.rule == rule, Alert.subject == subject, Alert.status != fixed("resolved")))
-    if standing is not None:
-        if standing.facts != facts:
-            standing.facts, standing.changed_at = facts, clock.now()
-            await _record(session, standing)
+    await raise_alerts(session, [Finding(institution_id, rule, subject, facts)])
+
+
+async def raise_alerts(session: AsyncSession, findings: Sequence[Finding]) -> None:
+    """The same for several findings in their order."""
+    if not findings:
         return
-    alert = Alert(
+    await _lock_events(session)
+    chosen = tuple_(Alert.rule, Alert.subject).in_([(finding.rule, finding.subject) for finding in findings])
+    rows = await session.scalars(select(Alert).where(chosen, Alert.status != fixed("resolved")))
+    standing = {(alert.rule, alert.subject): alert for alert in rows}
+    changed: dict[UUID, Alert] = {}
+    opened = False
+    for finding in findings:
+        known = standing.get((finding.rule, finding.subject))
+        if known is None:
+            known = standing[finding.rule, finding.subject] = _opened(finding)
+            session.add(known)
+            opened = True
+        elif known.facts == finding.facts:
+            continue
+        known.facts, known.changed_at = finding.facts, clock.now()
+        changed[known.id] = known
+    await _record(session, list(changed.values()))
+    if opened:
+        await session.execute(select(func.pg_notify(CHANNEL, district_of(session))))
+
+
+def _opened(finding: Finding) -> Alert:
+    return Alert(
         id=uuid7(),
-        institution_id=institution_id,
-        rule=rule,
-        level=LEVELS[rule],
-        subject=subject,
-        facts=facts,
+        institution_id=finding.institution_id,
+        rule=finding.rule,
+        level=LEVELS[finding.rule],
+        subject=finding.subject,
+        facts=finding.facts,
         status="opened",
         opened_at=clock.now(),
         changed_at=clock.now(),
     )
-    session.add(alert)
-    await _record(session, alert)
-    await session.execute(select(func.pg_notify(CHANNEL, district_of(session))))
 
 
 async def acknowledge(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
@@ -201,7 +232,7 @@ async def _decide(
         if await session.get(Alert, alert_id) is None:
             raise NotFound("supervision.alert_not_found", "没有这条预警")
         raise Conflict("supervision.alert_decided", "该预警的状态已改变")
-    await _record(session, alert)
+    await _record(session, [alert])
     await audit.record(session, officer.actor, f"supervision.alert_{after}", f"alert:{alert_id}", note)
     return alert
 
@@ -211,8 +242,12 @@ async def _lock_events(session: AsyncSession) -> None:
     await session.execute(select(Cursor.seq).where(Cursor.name == "alerts").with_for_update())
 
 
-async def _record(session: AsyncSession, alert: Alert) -> None:
+async def _record(session: AsyncSession, alerts: Sequence[Alert]) -> None:
+    if not alerts:
+        return
     await session.flush()
-    seq = await session.scalar(update(Cursor).where(Cursor.name == "alerts").values(seq=Cursor.seq + 1).returning(Cursor.seq))
-    session.add(AlertEvent(seq=seq, alert_id=alert.id, status=alert.status, at=alert.changed_at))
+    last = await session.scalar(update(Cursor).where(Cursor.name == "alerts").values(seq=Cursor.seq + len(alerts)).returning(Cursor.seq))
+    assert last is not None
+    for seq, alert in enumerate(alerts, start=last - len(alerts) + 1):
+        session.add(AlertEvent(seq=seq, alert_id=alert.id, status=alert.status, at=alert.changed_at))
     await session.flush()

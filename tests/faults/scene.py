@@ -113,13 +113,13 @@ class Scene:
         """The account of somebody who has to do with this institution only."""
         return f"{name}-{self.supervised_no}"
 
-    async def hold_up_notices(self) -> None:
-        """From now on the notices about the supervised account come as they do in this scene."""
+    async def hold_up_notices(self) -> int | None:
+        """From now on the notices about the supervised account come as they do in this scene; the bank's knob for it."""
         if self.arrival == "in order":
-            return
+            return None
         times, seconds = (1 if self.arrival == "out of order" else None), (3600 if self.arrival == "delayed" else None)
         about = {"account_no": self.supervised_no, "times": times, "seconds": seconds}
-        await self.world.bank.knob(HOLD_UPS[self.arrival], **about)  # type: ignore[arg-type]
+        return await self.world.bank.knob(HOLD_UPS[self.arrival], **about)  # type: ignore[arg-type]
 
     async def seen(self) -> End:
         """How everything stands now."""
@@ -162,6 +162,7 @@ class Day:
     world: World
     neighbour: Institution
     scenes: list[Scene] = field(default_factory=list)
+    hold_ups: list[int] = field(default_factory=list)
     delayed: bool = False
 
     async def scene(self, arrival: Arrival) -> Scene:
@@ -196,8 +197,7 @@ class Day:
 
     async def hold_up_notices(self) -> None:
         """From now on notices come as they do in each scene."""
-        for scene in self.scenes:
-            await scene.hold_up_notices()
+        self.hold_ups = [knob for scene in self.scenes if (knob := await scene.hold_up_notices()) is not None]
         self.delayed = any(scene.arrival == "delayed" for scene in self.scenes)
 
     async def notices_arrive(self) -> None:
@@ -215,6 +215,8 @@ class Day:
 
     async def held_up_notices_arrive(self) -> None:
         """What was held up comes after all: overtaken by the notice of a neighbour's rent, or late."""
+        for knob in self.hold_ups:
+            await self.world.bank.clear_knobs(knob)
         account = await self.world.account(self.neighbour, "settlement")
         await self.world.bank.deposit_from_stranger(account.account_no, RENT_FEN)
         await self.notices_arrive()
@@ -243,13 +245,13 @@ class Day:
 
     async def _under_way(self) -> bool:
         """Whether anything waits for a bank, for its time, or for the worker."""
-        going_back = (Receipt.outcome != "matched") & Receipt.returned_at.is_(None) & (Receipt.return_attempts < MAX_RETURN_ATTEMPTS)
+        tried_and_due_again = Receipt.returned_at.is_(None) & Receipt.return_attempts.between(1, MAX_RETURN_ATTEMPTS - 1)
         waiting = or_(
             exists().where(BankNotice.status == "received"),
             exists().where(BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)),
             exists().where(Contract.status == "created"),
             exists().where(Instruction.status.in_(["drafted", "cleared", "submitted", "unknown"])),
-            exists().where(going_back),
+            exists().where(tried_and_due_again),
         )
         async with self.world.district.reading() as session:
             return bool(await session.scalar(select(waiting)))

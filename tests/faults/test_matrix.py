@@ -6,13 +6,14 @@ from typing import Any, get_args
 
 import pytest
 
-from app import clock
+from app import clock, worker
 from app.db import Database
 from app.payments.rules import CODE_VALID
+from app.reconciliation.queries import account_days
 from app.refunds import service as refunds
 from app.settlement import service as settlement
 from bank_adapters.mock_bank.knobs import KnobKind, Operation
-from tests.faults.scene import FEE_FEN, HOLD_UPS, LESSON_FEN, Arrival, Day, End, Scene, begun
+from tests.faults.scene import FEE_FEN, HOLD_UPS, LESSON_FEN, NINE_ON_A_MONDAY, Arrival, Day, End, Scene, begun
 from tests.world import World
 
 Scenes = dict[str, list[Scene]]
@@ -192,6 +193,20 @@ async def sit_out(day: Day, outage: dict[str, Any]) -> None:
         await day.go_on(timedelta(seconds=seconds))
     await day.world.bank.wait_until_fired(knob, times=len(day.scenes), timeout_seconds=0)
     await day.world.bank.clear_knobs(knob)
+
+
+async def test_a_day_is_proved_as_soon_as_the_bank_states_it(world: World) -> None:
+    await world.wait_until(NINE_ON_A_MONDAY)
+    institution = await world.institution()
+    await world.paid_contract(institution)
+    await world.wait(timedelta(days=1))
+    for kind in ("timeout_before", "timeout_after", "error_after", "reject", "down"):
+        await world.bank.knob(kind, "statement")  # type: ignore[arg-type]
+        assert (await worker.one_pass(world.district, world.banks)).failed == ("reconciliation.reconcile_due",)
+    await world.work()
+    async with world.district.reading() as session:
+        [day] = await account_days(session, clock.today() - timedelta(days=1))
+    assert (day.status, day.statement_fen, day.cash_fen) == ("matched", FEE_FEN, FEE_FEN)
 
 
 def test_every_knob_is_in_the_matrix() -> None:

@@ -8,6 +8,7 @@ from app.banking.collections import ask_collection
 from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.lessons import service as lessons
+from app.lessons.delivering import Delivery, deliver_all
 from app.payments import jobs as payment_jobs
 from tests.school import Family, School, found_school
 from tests.world import World
@@ -106,3 +107,22 @@ async def test_a_delivery_and_a_match_at_once_see_each_other(school: School) -> 
     await school.end_of(1)
     await asyncio.gather(school.enter(1), payment_jobs.match_receipts(school.world.district))
     assert [(await school.states(family))[0] for family in families] == ["missed"] * 4
+
+
+async def test_a_whole_day_is_marked_at_once_or_not_at_all(school: School) -> None:
+    came, absent, unpaid = await school.enrol(), await school.enrol(), await school.sign()
+    await school.end_of(2)
+    first, second = (Delivery(school.staff, held.id, [came.student.id]) for held in school.sessions[:2])
+    stranger = Delivery(school.staff, school.sessions[1].id, [unpaid.student.id])
+    with pytest.raises(Refused, match=r"lessons\.not_paid"):
+        async with school.world.district.transaction() as session:
+            await deliver_all(session, [first, stranger])
+    assert (await school.states(came))[:2] == ["scheduled", "scheduled"]
+    async with school.world.district.transaction() as session:
+        assert await deliver_all(session, [first, second]) == 4
+    assert (await school.states(came))[:3] == ["delivered", "delivered", "scheduled"]
+    assert (await school.states(absent))[:3] == ["missed", "missed", "scheduled"]
+    assert await school.states(unpaid) == ["reserved"] * 4
+    with pytest.raises(Conflict, match=r"lessons\.already_delivered"):
+        async with school.world.district.transaction() as session:
+            await deliver_all(session, [second])

@@ -152,11 +152,11 @@ async def test_somebody_elses_child_and_no_child_are_the_same(world: World, dist
     parent, other = await world.parent(), await world.parent()
     child = await world.child(parent)
     async with district.reading() as session:
-        assert (await service.guards(session, parent.guardian_id, child.id)).id == child.id
+        await service.guard_all(session, [(parent.guardian_id, child.id)])
         refusals = []
         for guardian_id, student_id in ((other.guardian_id, child.id), (other.guardian_id, uuid4())):
             with pytest.raises(NotFound) as refusal:
-                await service.guards(session, guardian_id, student_id)
+                await service.guard_all(session, [(parent.guardian_id, child.id), (guardian_id, student_id)])
             refusals.append((refusal.value.code, refusal.value.message_zh))
     assert len(set(refusals)) == 1
 

@@ -57,6 +57,27 @@ def test_a_year_of_a_whole_district_has_a_phone_for_every_family() -> None:
     assert len(set(numbers)) == len(numbers) > 30_000
 
 
+def test_a_volume_is_what_families_pay_within_the_period_and_the_rules() -> None:
+    volume_fen, ends_on = 42_000_000, FIRST_ON + timedelta(days=365)
+    paid_fen = contracts = lessons = 0
+    for number in range(20):
+        planned = plan_institution(1, number, "龙泉驿区", FIRST_ON, 365, volume_fen)
+        for course in planned.classes:
+            assert broken_rules(planned.trade.kind, course.price_fen, list(course.sessions)) == []
+        for family in planned.families:
+            course = planned.classes[family.class_number]
+            if family.pays != "never" and family.enrols_on < ends_on:
+                fee_fen = course.fee_fen(family.enrols_on)
+                paid_fen, contracts, lessons = (
+                    paid_fen + fee_fen,
+                    contracts + 1,
+                    lessons + fee_fen * len(course.sessions) // course.price_fen,
+                )
+    assert 20 * volume_fen <= paid_fen < 21 * volume_fen
+    assert 90_00 < paid_fen // lessons < 110_00
+    assert 160 < contracts // 20 < 200
+
+
 @given(some.integers(1, 99_999_999))
 def test_sample_phones_are_mobile_numbers(number: int) -> None:
     assert normal_phone(phone(number)) == f"+86{phone(number)}"
