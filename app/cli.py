@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -35,7 +35,7 @@ from app.sample.demo import play as play_demo
 from app.sample.diary import Simulation
 from app.sample.ground import at_hand
 from app.sample.people import Unexpected
-from app.sample.processes import Ended
+from app.sample.processes import Ended, fast_loop
 from app.sample.run import run_sample as serve_sample
 from app.sample.simulate import simulate as play_simulation
 from app.settings import Settings, settings
@@ -271,7 +271,7 @@ def simulate(
 ) -> None:
     """Play some time of an invented district against a mock bank, ending today, and check its books; a killed one goes on."""
     wanted = Simulation(institutions, days, seed, volume_yuan)
-    holds = _run(play_simulation(settings().data_dir, wanted, district, console))
+    holds = _run(play_simulation(settings().data_dir, wanted, district, console), fast_loop())
     raise typer.Exit(0 if holds else 1)
 
 
@@ -332,9 +332,10 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[Any, Any, T], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
     try:
-        return asyncio.run(work)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(work)
     except DomainError as refused:
         _fail(f"{refused.message_zh}（{refused.code}）")
     except (UnsafeStart, Ended, Unexpected) as error:

@@ -53,8 +53,8 @@ def configure(log_format: Literal["json", "console"]) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
-    # No line names its caller, thread or process, and finding them costs as much as writing the line.
-    logging._srcfile = None  # type: ignore[attr-defined]  # the way that logging's own documentation names
+    # No line names its caller, thread or process, and finding them costs as much as writing it (as logging's own documentation says).
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]

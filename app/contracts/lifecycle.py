@@ -3,8 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Uuid, any_, cast, exists, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -12,6 +11,12 @@ from app import clock
 from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
 from app.registry.models import ClassSession, TrainingClass
 
+_CLOSE_DONE = text("""
+    UPDATE contract SET status = 'closed', ended_at = :now
+    WHERE id = ANY (CAST(:contracts AS uuid[])) AND status = 'paid'
+        AND NOT EXISTS (SELECT FROM lesson WHERE lesson.contract_id = contract.id AND lesson.status = ANY (CAST(:held AS text[])))
+    RETURNING id
+""")
 _FRESH = {"populate_existing": True}
 
 
@@ -43,12 +48,12 @@ async def miss_delivered(session: AsyncSession, contract_id: UUID) -> None:
 
 async def close_if_done(session: AsyncSession, contract_ids: Collection[UUID]) -> None:
     """Close those paid contracts, already locked, of which escrow holds nothing any more."""
-    held = exists().where(Lesson.contract_id == Contract.id, Lesson.status.in_(IN_ESCROW))
-    # As an array: one statement text, and so one prepared plan, for any number of contracts.
-    given = cast(list(contract_ids), ARRAY(Uuid()))
-    await session.execute(
-        update(Contract).where(Contract.id == any_(given), Contract.status == "paid", ~held).values(status="closed", ended_at=clock.now())
-    )
+    await session.flush()
+    values = {"contracts": list(contract_ids), "held": list(IN_ESCROW), "now": clock.now()}
+    closed = (await session.scalars(_CLOSE_DONE, values)).all()
+    if closed:
+        # What the session knows of them is old now.
+        await session.scalars(select(Contract).where(Contract.id.in_(closed)), execution_options=_FRESH)
 
 
 async def reopen(session: AsyncSession, contract: Contract) -> bool:

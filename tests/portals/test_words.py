@@ -13,7 +13,7 @@ from app.supervision.rules import Level, Rule
 
 SHOWN = {
     "instruction": INSTRUCTION_STATES,
-    "receipt": set(get_args(Outcome)) - {"matched"},
+    "receipt": sorted(set(get_args(Outcome)) - {"matched"}),
     "break": get_args(Kind),
     "rule": get_args(Rule),
     "level": get_args(Level),

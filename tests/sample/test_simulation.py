@@ -70,7 +70,7 @@ def test_one_simulation_at_a_time(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     with (
         installation.locked("simulation.lock", "模拟"),
-        pytest.raises(Conflict, match="模拟正在运行"),
+        pytest.raises(Conflict, match=r"sample\.running"),
         installation.locked("simulation.lock", "模拟"),
     ):
         pass
