@@ -153,7 +153,11 @@ def _key(account_id: UUID, line: port.Movement) -> tuple[UUID, str, str, date]:
 
 async def _lock(session: AsyncSession, account_ids: Several[UUID]) -> dict[UUID, BankAccount]:
     rows = await session.scalars(
-        select(BankAccount).where(BankAccount.id.in_(account_ids)).order_by(BankAccount.id).with_for_update(key_share=True)
+        select(BankAccount)
+        .where(BankAccount.id.in_(account_ids))
+        .order_by(BankAccount.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     )
     return {row.id: row for row in rows}
 
@@ -179,6 +183,7 @@ async def _instructions(session: AsyncSession, fresh: Sequence[tuple[BankAccount
         )
         .order_by(Instruction.id)
         .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
     )
     return {(row.bank_account_id, row.reference): row for row in rows}
 

@@ -123,7 +123,7 @@ async def ground() -> AsyncIterator[Ground]:
         os.environ[f"ESCROW_{name}_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
     settings_module.settings.cache_clear()
     with tempfile.TemporaryDirectory(prefix="escrow-bench-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "pg", extra_config="max_wal_size = 8GB\n")
+        server = EmbeddedPostgres(Path(folder) / "pg", extra_config="max_wal_size = 8GB\nshared_buffers = 2GB\n")
         server.start()
         try:
             yield Ground(server)

@@ -13,7 +13,7 @@ from tests.running_sample import RunningSample, running_sample
 SIZES = {"phone": (390, 844), "desk": (1440, 900)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def chromium() -> AsyncIterator[Browser]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
@@ -27,7 +27,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def sample(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningSample]:
     async with running_sample(tmp_path_factory.mktemp("browser") / "data") as started:
         yield started

@@ -16,6 +16,8 @@ from bank_adapters.mock_bank.knobs import KnobKind, Operation
 from tests.faults.scene import FEE_FEN, HOLD_UPS, LESSON_FEN, NINE_ON_A_MONDAY, Arrival, Day, End, Scene, begun
 from tests.world import World
 
+pytestmark = pytest.mark.timeout(240)
+
 Scenes = dict[str, list[Scene]]
 CALLS: dict[str, Operation] = {"payout": "transfer", "refund": "refund", "payment": "collect", "expiry": "close", "return": "refund"}
 """Every turn of the money, and the call to the bank that it makes."""

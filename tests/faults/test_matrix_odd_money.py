@@ -12,6 +12,8 @@ from app.refunds import service as refunds
 from tests.faults.scene import FEE_FEN, LESSON_FEN, Arrival, Day, End, Scene, begun
 from tests.world import World
 
+pytestmark = pytest.mark.timeout(240)
+
 Scenes = dict[str, Scene]
 TAKEN_FEN = 3 * LESSON_FEN
 
