@@ -58,6 +58,7 @@ class Screen:
 
     async def look(self, page: Page) -> None:
         """Whatever is shown must fit the window's width."""
+        await page.wait_for_load_state()
         wide, window = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         if wide > window:
             self.complaints.append(f"{page.url} is {wide} wide in a window of {window}")

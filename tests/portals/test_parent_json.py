@@ -211,7 +211,7 @@ async def test_the_rest_goes_back_once(world: World, home: Desk, parent: Parent,
 async def test_an_unpaid_contract_has_nothing_to_give_back(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     contract = await world.sign(parent, await world.training_class(institution))
     body = {"contract_id": str(contract.id), "reason": "不想上了"}
-    assert problem_of(await home.post("/refunds", body, key="a")) == (422, "refunds.nothing_left")
+    assert problem_of(await home.post("/refunds", body, key="a")) == (422, "refunds.not_paid")
 
 
 async def test_a_sale_against_the_rules_names_its_source(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
