@@ -1,5 +1,6 @@
 """The audit trail: who did what to what, and why. Rows are only ever added."""
 
+import unicodedata
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.db import Base
+from app.errors import BadInput
 from app.ids import uuid7
+
+LONGEST_REASON = 500
+
+_UNSTORABLE = {"Cc", "Cs"}
+_INVISIBLE = {"Cf", "Co", "Cn", "Mn", "Zs"}
 
 
 class AuditEntry(Base):
@@ -33,3 +40,12 @@ async def record(session: AsyncSession, actor: str, action: str, subject: str, r
     """Add an entry in the transaction of the act itself: both are kept or neither."""
     session.add(AuditEntry(id=uuid7(), at=clock.now(), actor=actor, action=action, subject=subject, reason=reason, facts=facts))
     await session.flush()
+
+
+def clean_reason(reason: str) -> str:
+    """A reason on one line, of 1 to 500 characters, not all of them invisible. Raises BadInput "reason.invalid"."""
+    line = " ".join(reason.split())
+    found = {unicodedata.category(char) for char in line}
+    if not found - _INVISIBLE or found & _UNSTORABLE or len(line) > LONGEST_REASON:
+        raise BadInput("reason.invalid", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
+    return line

@@ -1,51 +1,44 @@
 """The operator's command line: `python -m app.cli --help`. Every command calls a function; an error is one sentence and a status of 1."""
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 from uuid import UUID
 
-import httpx
 import typer
-from rich.console import Console
+from rich.progress import Progress
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import districts, security
-from app.db import Database, District
-from app.districts import APP_ROLE, OWNER_ROLE, UnsafeStart
-from app.errors import DomainError, NotFound
+from app import crypto, districts, security
+from app.console import OPERATOR, DistrictCode, configured, console, database_at, fail, home_of, run, served
+from app.db import District
+from app.districts import APP_ROLE, OWNER_ROLE
+from app.errors import NotFound
 from app.ledger import export as books
 from app.ledger.check import check_books as broken_rows
 from app.ledger.journal import Scope
 from app.money import yuan
+from app.policy_commands import commands as policy_commands
 from app.portals.glossary import glossary
-from app.registry import service as registry
+from app.registry import institutions
 from app.registry.models import Institution
-from app.registry.rules import InstitutionDraft
+from app.registry.rules import Contact, InstitutionDraft, Licence
+from app.rotation import StillWritten, Unopened, rotate
 from app.sample.demo import play as play_demo
 from app.sample.diary import Simulation
-from app.sample.ground import at_hand
-from app.sample.people import Unexpected
-from app.sample.processes import Ended, fast_loop
+from app.sample.processes import fast_loop
 from app.sample.run import run_sample as serve_sample
 from app.sample.simulate import simulate as play_simulation
+from app.sealing import SEALED
 from app.settings import Settings, settings
 from app.supervision import service as supervision
 from app.supervision.rules import Lines
 
-T = TypeVar("T")
-
-OPERATOR = "operator"
-"""The actor of what is done from here."""
 OPENAPI = Path(__file__).parent.parent / "openapi" / "openapi.json"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Operate the tuition escrow service.")
@@ -55,7 +48,7 @@ institution_commands = typer.Typer(no_args_is_help=True, help="Institutions (机
 app.add_typer(district_commands, name="district")
 app.add_typer(staff_commands, name="staff")
 app.add_typer(institution_commands, name="institution")
-console = Console(soft_wrap=True)
+app.add_typer(policy_commands, name="policy")
 
 
 class Mode(StrEnum):
@@ -74,20 +67,19 @@ class StaffRole(StrEnum):
     supervision = "supervision"
 
 
-DistrictCode = Annotated[str, typer.Option("--district", help="GB/T 2260 code; by default the only or configured one.")]
 AdminUrl = Annotated[str, typer.Option(envvar="ESCROW_ADMIN_DATABASE_URL", show_envvar=True, help="The server, as a superuser.")]
 
 
 @app.command()
 def bootstrap(admin_url: AdminUrl) -> None:
     """Make the two database roles and the database of ESCROW_OWNER_DATABASE_URL and DATABASE_URL, with the passwords given there."""
-    owner = make_url(_configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url))
-    serving = make_url(_configured("DATABASE_URL", settings().database_url))
+    owner = make_url(configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url))
+    serving = make_url(configured("DATABASE_URL", settings().database_url))
     if (owner.username, serving.username) != (OWNER_ROLE, APP_ROLE) or owner.database != serving.database or not owner.database:
-        _fail(f"两个地址的用户须分别为 {OWNER_ROLE} 与 {APP_ROLE}，并指向同一个数据库")
+        fail(f"两个地址的用户须分别为 {OWNER_ROLE} 与 {APP_ROLE}，并指向同一个数据库")
     if not owner.password or not serving.password:
-        _fail("两个地址都须带密码")
-    _run(districts.bootstrap(admin_url, owner.database, str(owner.password), str(serving.password)))
+        fail("两个地址都须带密码")
+    run(districts.bootstrap(admin_url, owner.database, str(owner.password), str(serving.password)))
     for url in (owner, serving):
         console.print(url.render_as_string(hide_password=True))
 
@@ -98,26 +90,26 @@ def migrate() -> None:
 
     async def work(owner_url: str) -> None:
         await districts.migrate_public(owner_url)
-        async with _database(owner_url) as database:
+        async with database_at(owner_url) as database:
             entries = await districts.entries(database)
         for entry in entries:
             await districts.migrate(owner_url, entry.code)
             console.print(f"{entry.code} {entry.name}")
 
-    _run(work(_configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url)))
+    run(work(configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url)))
 
 
 @district_commands.command("create")
 def create_district(code: str, name: str, mode: Annotated[Mode, typer.Option()] = Mode.live) -> None:
     """Enter a district and build its schema."""
-    _run(districts.create(_configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url), code, name, mode.value))
+    run(districts.create(configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url), code, name, mode.value))
     console.print(f"{code} {name} ({mode.value})")
 
 
 @district_commands.command("connect-bank")
 def connect_bank(slug: str, base_url: str, district: str, adapter: Annotated[str, typer.Option()] = "mock") -> None:
     """Enter a district's connection to a bank, or give a known one a new address. Its keys stand in ESCROW_BANK_KEYS."""
-    _run(districts.connect_bank(_configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url), slug, district, adapter, base_url))
+    run(districts.connect_bank(configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url), slug, district, adapter, base_url))
     console.print(f"{slug} → {district} ({adapter})")
 
 
@@ -130,16 +122,45 @@ def create_institution(
     connection: Annotated[str, typer.Option(prompt=True, help="Slug of the connection to the bank of both accounts.")],
     supervised_no: Annotated[str, typer.Option(prompt=True, help="监管账户")],
     settlement_no: Annotated[str, typer.Option(prompt=True, help="结算账户")],
+    stage: Annotated[str | None, typer.Option(help="学段 of subject training: preschool, primary, middle or high")] = None,
+    for_profit: Annotated[bool | None, typer.Option("--for-profit/--non-profit")] = None,
+    legal_representative: Annotated[str | None, typer.Option(help="法定代表人")] = None,
+    licence_no: Annotated[str, typer.Option(help="办学许可证号; with the other four of the licence, or none of them")] = "",
+    licence_issuer: Annotated[str, typer.Option(help="发证机关")] = "",
+    licence_scope: Annotated[str, typer.Option(help="办学范围")] = "",
+    licence_from: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day")] = None,
+    licence_to: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day")] = None,
+    contact_name: Annotated[str, typer.Option(help="Whom officers call, with the phone or not at all")] = "",
+    contact_phone: Annotated[str, typer.Option(help="A mobile number")] = "",
     district: DistrictCode = "",
 ) -> None:
-    """Enter an institution, open its book and bind its two bank accounts."""
+    """Enter an approved institution, open its book and bind its two bank accounts; nobody asks the bank whose they are."""
+    licence = None
+    if licence_from and licence_to:
+        licence = Licence(licence_no, licence_issuer, licence_scope, licence_from.date(), licence_to.date())
+    elif licence_no or licence_issuer or licence_scope or licence_from or licence_to:
+        fail("许可证须填全：许可证号、发证机关、办学范围、起止日期")
+    contact = Contact(contact_name, contact_phone) if contact_name or contact_phone else None
+    draft = InstitutionDraft(
+        credit_code,
+        name,
+        kind,
+        address,
+        connection,
+        supervised_no,
+        settlement_no,
+        licence=licence,
+        stage=stage,
+        for_profit=for_profit,
+        legal_representative=legal_representative,
+        contact=contact,
+    )
 
     async def work() -> Institution:
-        draft = InstitutionDraft(credit_code, name, kind, address, connection, supervised_no, settlement_no)
-        async with _district(district) as home, home.transaction() as session:
-            return await registry.create_institution(session, draft)
+        async with home_of(district) as home, home.transaction() as session:
+            return await institutions.create_institution(session, draft)
 
-    console.print(str(_run(work()).id))
+    console.print(str(run(work()).id))
 
 
 @staff_commands.command("create")
@@ -152,15 +173,15 @@ def create_staff(
 ) -> None:
     """Enter a member of staff. The password is asked for, or read as a line from standard input."""
     if (role is StaffRole.institution) != bool(institution):
-        _fail("机构人员须用 --institution 指明机构的统一社会信用代码，其他人员不填")
+        fail("机构人员须用 --institution 指明机构的统一社会信用代码，其他人员不填")
     password = _password()
 
     async def work() -> None:
-        async with _district(district) as home, home.transaction() as session:
+        async with home_of(district) as home, home.transaction() as session:
             institution_id = (await _institution(session, institution)).id if institution else None
             await security.create_staff(session, role.value, username, password, name, institution_id)
 
-    _run(work())
+    run(work())
     console.print(f"{username} ({role.value})")
 
 
@@ -175,7 +196,7 @@ def thresholds(
     """Show an institution's alarm lines, or set those that are given. Fen."""
 
     async def work() -> Lines:
-        async with _district(district) as home, home.transaction() as session:
+        async with home_of(district) as home, home.transaction() as session:
             institution_id = (await _institution(session, institution)).id
             before = await supervision.lines_of(session, institution_id)
             wanted = Lines(
@@ -187,7 +208,7 @@ def thresholds(
                 await supervision.set_thresholds(session, OPERATOR, institution_id, wanted)
             return wanted
 
-    lines = _run(work())
+    lines = run(work())
     console.print(
         f"单笔大额 {yuan(lines.large_transfer_fen)}　当日大额 {yuan(lines.large_day_fen)}　最低余额 {yuan(lines.minimum_balance_fen)}"
     )
@@ -202,7 +223,7 @@ def check_books(
 
     async def work() -> int:
         found = 0
-        async with _serving() as database:
+        async with served() as database:
             codes = [entry.code for entry in await districts.entries(database)]
             if district and district not in codes:
                 raise NotFound("districts.unknown", "没有这个区县")
@@ -214,9 +235,50 @@ def check_books(
                 found += len(findings)
         return found
 
-    broken = _run(work())
+    broken = run(work())
     console.print(f"发现 {broken} 处不符" if broken else "账簿核对无误")
     raise typer.Exit(min(broken, 1))
+
+
+@app.command("rotate-keys")
+def rotate_keys(district: Annotated[str, typer.Option(help="One district; by default all.")] = "") -> None:
+    """Seal all personal data with ESCROW_DATA_KEY, and find phones by ESCROW_INDEX_KEY; the service may run meanwhile.
+
+    Beforehand every process was restarted with the new keys, and with the old ones in ESCROW_FORMER_DATA_KEYS and
+    ESCROW_FORMER_INDEX_KEYS. An interrupted run goes on where it stopped; afterwards the former keys are needed for old backups only.
+    """
+
+    async def work(owner_url: str) -> int:
+        resealed = 0
+        async with database_at(owner_url) as database:
+            known = [entry.code for entry in await districts.entries(database)]
+            if district and district not in known:
+                raise NotFound("districts.unknown", "没有这个区县")
+            for code in [district] if district else known:
+                for table in SEALED:
+                    resealed += await _rotated(database.district(code), table)
+        return resealed
+
+    if unfit := crypto.misfits(settings()):
+        fail(f"{'、'.join(unfit)} 须为 base64 编码的 32 字节密钥")
+    try:
+        resealed = run(work(configured("ESCROW_OWNER_DATABASE_URL", settings().owner_database_url)))
+    except Unopened as row:
+        fail(f"无法解开：{row}。现有密钥不全，或数据被改动；其余数据未受影响，补齐 ESCROW_FORMER_DATA_KEYS 后可继续")
+    except StillWritten as table:
+        fail(f"仍有进程在用旧密钥写入 {table}，请用新密钥重启所有进程后再运行")
+    console.print(f"已重新加密 {resealed} 行，全部数据现由当前密钥保护")
+
+
+async def _rotated(home: District, table: str) -> int:
+    """Rows of a table that were sealed anew, with a bar that grows on a terminal."""
+    resealed = 0
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"{home.code} {table}", total=None)
+        async for step in rotate(home, table):
+            bar.update(task, completed=step.walked, total=step.rows)
+            resealed = step.resealed
+    return resealed
 
 
 @app.command()
@@ -230,12 +292,12 @@ def export(
     """Write the books, or a part of them, to a file for auditors."""
     form = next((form for form in books.FORMS if file.name.endswith(f".{form.suffix}")), None)
     if form is None:
-        _fail("文件名须以 .beancount、.csv 或 .xlsx 结尾")
+        fail("文件名须以 .beancount、.csv 或 .xlsx 结尾")
     unfinished = file.with_name(f"{file.name}.part")
 
     async def work() -> None:
         scope = Scope(book, from_on and from_on.date(), to_on and to_on.date())
-        async with _district(district) as home:
+        async with home_of(district) as home:
             async with home.transaction() as session:
                 await books.record(session, OPERATOR, form, scope)
                 words = await glossary(session)
@@ -244,10 +306,10 @@ def export(
 
     try:
         with unfinished.open("wb") as out:
-            _run(work())
+            run(work())
         unfinished.replace(file)
     except OSError as error:
-        _fail(f"无法写入文件：{type(error).__name__}")
+        fail(f"无法写入文件：{type(error).__name__}")
     finally:
         unfinished.unlink(missing_ok=True)
     console.print(str(file), markup=False)
@@ -258,7 +320,7 @@ def run_sample(
     into_database_url: Annotated[bool, typer.Option("--into-database-url", help="Not embedded: in DATABASE_URL.")] = False,
 ) -> None:
     """Set the sample district up and serve it until Ctrl-C: database, mock bank, worker and web."""
-    _run(serve_sample(settings().data_dir, into_database_url, console))
+    run(serve_sample(settings().data_dir, into_database_url, console))
 
 
 @app.command()
@@ -271,14 +333,14 @@ def simulate(
 ) -> None:
     """Play some time of an invented district against a mock bank, ending today, and check its books; a killed one goes on."""
     wanted = Simulation(institutions, days, seed, volume_yuan)
-    holds = _run(play_simulation(settings().data_dir, wanted, district, console), fast_loop())
+    holds = run(play_simulation(settings().data_dir, wanted, district, console), fast_loop())
     raise typer.Exit(0 if holds else 1)
 
 
 @app.command()
-def demo() -> None:
+def demo(evening: Annotated[bool, typer.Option(help="Tell it as after 20:30, when no class may meet any more")] = False) -> None:
     """Play the story of one contract against the running sample, and show where every yuan went."""
-    _run(play_demo(settings().data_dir, console))
+    run(play_demo(settings().data_dir, console, evening=evening))
 
 
 @app.command()
@@ -289,30 +351,6 @@ def openapi() -> None:
     OPENAPI.write_text(json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-@asynccontextmanager
-async def _database(url: str) -> AsyncIterator[Database]:
-    database = Database(url, pool_size=4)
-    try:
-        yield database
-    finally:
-        await database.aclose()
-
-
-@asynccontextmanager
-async def _serving() -> AsyncIterator[Database]:
-    with at_hand(settings().data_dir) as url:
-        async with _database(url) as database:
-            yield database
-
-
-@asynccontextmanager
-async def _district(code: str) -> AsyncIterator[District]:
-    async with _serving() as database:
-        known = code or await districts.default_district(database, settings().district)
-        await districts.mode_of(database, known)
-        yield database.district(known)
-
-
 async def _institution(session: AsyncSession, credit_code: str) -> Institution:
     found = await session.scalar(select(Institution).where(Institution.credit_code == credit_code))
     if found is None:
@@ -320,37 +358,10 @@ async def _institution(session: AsyncSession, credit_code: str) -> Institution:
     return found
 
 
-def _configured(name: str, url: str) -> str:
-    if not url:
-        _fail(f"请先设置 {name}")
-    return url
-
-
 def _password() -> str:
     if sys.stdin.isatty():
         return str(typer.prompt("密码", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def _run(work: Coroutine[Any, Any, T], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> T:
-    try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
-            return runner.run(work)
-    except DomainError as refused:
-        _fail(f"{refused.message_zh}（{refused.code}）")
-    except (UnsafeStart, Ended, Unexpected) as error:
-        _fail(str(error))
-    except DBAPIError as error:
-        _fail(f"数据库拒绝了操作：{type(error.orig.__cause__ if error.orig else error).__name__}")
-    except httpx.HTTPError as error:
-        _fail(f"服务没有正常应答，请确认 make run 正在运行：{type(error).__name__}")
-    except (SQLAlchemyError, OSError) as error:
-        _fail(f"无法连接数据库：{type(error).__name__}")
-
-
-def _fail(sentence: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(sentence, markup=False, style="red")
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -97,6 +97,11 @@ class District:
         """At most one row, by one statement outside any transaction: one round trip where a session needs three."""
         async with self._at_once.connect() as connection:
             return (await connection.execute(query, values)).one_or_none()
+
+    async def rows(self, query: TextClause, values: dict[str, Any]) -> Sequence[Row[Any]]:
+        """All rows of one statement outside any transaction; the statement sets its own limit."""
+        async with self._at_once.connect() as connection:
+            return (await connection.execute(query, values)).all()
 
     @property
     def engine(self) -> AsyncEngine:

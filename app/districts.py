@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import clock, crypto
+from app import clock, crypto, sealing
 from app.db import Database, District, PublicBase, one_of, schema_of
 from app.errors import BadInput, Conflict, NotFound
 from app.settings import Settings
@@ -216,12 +216,8 @@ def _unfit_secrets(settings: Settings) -> list[str]:
 
 
 async def _opened(district: District, settings: Settings) -> bool:
-    """Whether the keys fit what the district holds: with others, new rows would be sealed that the right ones never open."""
     async with district.reading() as session:
-        if not await session.scalar(text("SELECT to_regclass('guardian') IS NOT NULL")):
-            return True
-        first = (await session.execute(text("SELECT id, phone_enc, phone_index FROM guardian ORDER BY id LIMIT 1"))).one_or_none()
-    return first is None or crypto.opens(settings, first.id, first.phone_enc, first.phone_index)
+        return await sealing.keys_fit(session, settings)
 
 
 def _plain(word: str) -> str:

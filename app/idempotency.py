@@ -133,6 +133,11 @@ async def forget(session: AsyncSession, before: datetime) -> None:
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < before))
 
 
+async def forget_answers_to(session: AsyncSession, principal: str) -> None:
+    """Drop every answer stored for one principal."""
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.principal == principal))
+
+
 def _canonical(body: bytes) -> bytes:
     try:
         return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()

@@ -9,9 +9,9 @@ import uuid_utils
 
 from app import clock
 
-Letter = Literal["C", "P", "R", "T", "S"]
+Letter = Literal["A", "C", "P", "R", "T", "S"]
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_NUMBER = re.compile(rf"[CPRTS]\d{{12}}[{_ALPHABET}]{{12}}")
+_NUMBER = re.compile(rf"[ACPRTS]\d{{12}}[{_ALPHABET}]{{12}}")
 
 
 def uuid7() -> uuid.UUID:
@@ -22,7 +22,7 @@ def uuid7() -> uuid.UUID:
 def number(letter: Letter, district: str) -> str:
     """A new number of 25 characters: letter, district, business date, 60 random bits.
 
-    C contract, P payment, R refund, T payout, S return of unassigned money. It is also the reference
+    A application, C contract, P payment, R refund, T payout, S return of unassigned money. It is also the reference
     at the bank, so it is unique at a bank that several districts share.
     """
     tail = "".join(secrets.choice(_ALPHABET) for _ in range(12))

@@ -22,38 +22,89 @@ from app.portals import assets, auth, operations, problems, sign_in
 from app.portals.edge import Modes
 from app.portals.envelope import Envelope
 from app.portals.institution import api as institution_api
+from app.portals.institution import filing as institution_filing
 from app.portals.institution import pages as institution_pages
+from app.portals.institution import profile as institution_profile
+from app.portals.institution import teachers as institution_teachers
+from app.portals.institution import trials as institution_trials
 from app.portals.parent import api as parent_api
+from app.portals.parent import family_api as parent_family_api
+from app.portals.parent import notices as parent_notices
 from app.portals.parent import pages as parent_pages
+from app.portals.parent import rescheduling as parent_rescheduling
+from app.portals.parent import timetable as parent_timetable
+from app.portals.parent import trials as parent_trials
 from app.portals.public import api as public_api
+from app.portals.public import applying as public_applying
+from app.portals.public import certificates as public_certificates
+from app.portals.public import facts as public_facts
 from app.portals.public import pages as public_pages
 from app.portals.public import qr as public_qr
+from app.portals.public import scanning as public_scanning
+from app.portals.public import searching as public_search
 from app.portals.settlement import api as settlement_api
 from app.portals.settlement import pages as settlement_pages
 from app.portals.supervision import api as supervision_api
+from app.portals.supervision import applications as supervision_applications
+from app.portals.supervision import calendar as supervision_calendar
+from app.portals.supervision import classes as supervision_classes
 from app.portals.supervision import exports as supervision_exports
+from app.portals.supervision import lookups as supervision_lookups
 from app.portals.supervision import pages as supervision_pages
+from app.portals.supervision import register_pages as supervision_register_pages
+from app.portals.supervision import registers as supervision_registers
+from app.portals.supervision import scans as supervision_scans
 from app.settings import Settings, settings
 from app.supervision.stream import Feeds
 
 # A request tries them in this order: what families call most stands first.
 ROUTERS = (
     parent_api.router,
+    parent_notices.api,
+    parent_family_api.router,
+    parent_rescheduling.api,
+    parent_trials.api,
+    parent_timetable.api,
+    public_search.api,
     operations.router,
     assets.router,
     auth.router,
     sign_in.router,
     public_api.router,
+    public_applying.api,
+    public_certificates.api,
+    public_facts.api,
+    public_scanning.api,
     public_qr.router,
     institution_api.router,
+    institution_profile.api,
+    institution_teachers.api,
+    institution_trials.api,
+    institution_filing.router,
     settlement_api.router,
     supervision_api.router,
+    supervision_registers.router,
+    supervision_applications.api,
+    supervision_classes.api,
     supervision_exports.router,
+    supervision_calendar.api,
+    supervision_lookups.api,
+    supervision_scans.api,
     public_pages.router,
+    public_applying.pages,
     parent_pages.router,
+    institution_trials.pages,
     institution_pages.router,
+    institution_profile.pages,
+    institution_teachers.pages,
     settlement_pages.router,
     supervision_pages.router,
+    supervision_calendar.pages,
+    supervision_register_pages.router,
+    supervision_applications.pages,
+    supervision_lookups.pages,
+    supervision_scans.pages,
+    supervision_classes.pages,
 )
 _GRACE_SECONDS = 10
 _log = structlog.get_logger()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import count
 from typing import ClassVar, Literal, TypeVar, get_args
 from uuid import UUID
 
@@ -230,21 +231,51 @@ async def end_session(session: AsyncSession, session_id: UUID) -> None:
     await session.execute(update(PrincipalSession).where(PrincipalSession.id == session_id).values(ended_at=clock.now()))
 
 
+def staff_username(username: str) -> str:
+    """A user name as it is stored. Raises BadInput `staff.username`."""
+    name = _normal_username(username)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,63}", name):
+        raise BadInput("staff.username", "用户名须为 2 至 64 位小写字母、数字或 . _ -", field="username")
+    return name
+
+
+async def hash_password(password: str) -> str:
+    """What is stored of a password; it takes long, so no transaction waits for it. Raises BadInput `staff.weak_password`."""
+    if not 10 <= len(password) <= 200:
+        raise BadInput("staff.weak_password", "密码至少 10 个字符", field="password")
+    return await _in_thread(_hasher().hash, password)
+
+
+async def end_sessions_of_guardian(session: AsyncSession, guardian_id: UUID) -> None:
+    """Sign a guardian out everywhere."""
+    standing = (PrincipalSession.guardian_id == guardian_id, PrincipalSession.ended_at.is_(None))
+    await session.execute(update(PrincipalSession).where(*standing).values(ended_at=clock.now()))
+
+
 async def create_staff(
     session: AsyncSession, role: StaffRole, username: str, password: str, display_name: str, institution_id: UUID | None = None
 ) -> Staff:
     """Enter a member of staff. Raises BadInput `staff.weak_password` or `staff.username`, Conflict `staff.known`."""
-    name = _normal_username(username)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,63}", name):
-        raise BadInput("staff.username", "用户名须为 2 至 64 位小写字母、数字或 . _ -")
-    if not 10 <= len(password) <= 200:
-        raise BadInput("staff.weak_password", "密码至少 10 个字符")
+    name = staff_username(username)
     if await session.scalar(select(Staff.id).where(Staff.username == name)):
         raise Conflict("staff.known", "该用户名已存在")
+    return await _enter_staff(session, role, name, await hash_password(password), display_name, institution_id)
+
+
+async def admit_staff(session: AsyncSession, username: str, password_hash: str, display_name: str, institution_id: UUID) -> Staff:
+    """Enter an institution's member of staff whose password was hashed before; a number makes a user name that is taken their own."""
+    taken = set(await session.scalars(select(Staff.username).where(Staff.username.startswith(username, autoescape=True))))
+    name = username if username not in taken else next(name for number in count(2) if (name := f"{username}-{number}") not in taken)
+    return await _enter_staff(session, "institution", name, password_hash, display_name, institution_id)
+
+
+async def _enter_staff(
+    session: AsyncSession, role: StaffRole, username: str, password_hash: str, display_name: str, institution_id: UUID | None
+) -> Staff:
     values = {
         "id": uuid7(),
-        "username": name,
-        "password_hash": await _in_thread(_hasher().hash, password),
+        "username": username,
+        "password_hash": password_hash,
         "role": role,
         "institution_id": institution_id,
         "display_name": display_name,

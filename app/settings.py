@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     """32 bytes in base64: encrypts personal data (AES-256-GCM)."""
     index_key: SecretStr = SecretStr("")
     """32 bytes in base64: finds a phone without storing it (blind index)."""
+    former_data_keys: tuple[SecretStr, ...] = ()
+    """Keys that still open what was sealed with them, as a JSON list; nothing is sealed with them any more."""
+    former_index_keys: tuple[SecretStr, ...] = ()
+    """Keys that phones may still be found by, as a JSON list."""
     bank_keys: dict[str, BankKeys] = {}
     """By connection slug, as JSON."""
 

@@ -21,9 +21,11 @@ from app.ledger import jobs as ledger
 from app.payments import jobs as payments
 from app.reconciliation import jobs as reconciliation
 from app.refunds import jobs as refunds
+from app.registry import search
 from app.settings import Settings, settings
 from app.settlement import jobs as settlement
 from app.supervision import jobs as supervision
+from app.supervision import publishing
 from bank_adapters.port import BankUnknown
 
 IDLE_SECONDS = 0.2
@@ -64,6 +66,8 @@ JOBS: tuple[Job, ...] = (
     reconciliation.reconcile_due,
     _own(ledger.seal),
     _own(supervision.watch),
+    _own(search.keep_up),
+    _own(publishing.publish),
 )
 
 

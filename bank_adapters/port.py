@@ -122,6 +122,18 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class HolderCheck:
+    """Whether an account bears the name that was asked about, and whether this connection sees and instructs it.
+
+    A bank does not say whose account it is.
+    """
+
+    account_no: str
+    name_matches: bool
+    instructable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStatement:
     """One account's value day: opening + in − out = closing."""
 
@@ -186,6 +198,10 @@ class Bank(Protocol):
 
     async def balance(self, account_no: str) -> Balance:
         """The account's balance as of now. Raises BankRefused for an account that is not on this connection."""
+        ...
+
+    async def check_holder(self, account_no: str, holder_name: str) -> HolderCheck | None:
+        """Whether an account, on this connection or not, bears a name; None where there is no such account. Raises BankRefused."""
         ...
 
     async def statement(self, value_on: date) -> Statement:

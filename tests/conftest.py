@@ -22,7 +22,7 @@ from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
 from bank_adapters.mock_bank.client import MockBank
 from tests.bank_process import BankProcess
-from tests.world import World
+from tests.world import SCHOOL_MORNING, World
 
 DISTRICT = "510112"
 TEMPLATE = "escrow_template"
@@ -165,7 +165,10 @@ async def banks(bank: BankProcess) -> AsyncIterator[Banks]:
 
 @pytest.fixture
 async def world(district: District, banks: Banks, bank: BankProcess) -> World:
-    return World(district, banks, bank)
+    """On a school day's morning, so that what may be taught when is the same at every hour and on every day of a test run."""
+    made = World(district, banks, bank)
+    await made.wait_until(SCHOOL_MORNING)
+    return made
 
 
 @pytest.fixture(autouse=True)

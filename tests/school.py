@@ -16,10 +16,11 @@ from app.contracts.models import Contract
 from app.lessons import service as lessons
 from app.lessons.service import Outcome
 from app.policy.packs import Pack, pack_for
-from app.registry import service as registry
+from app.registry.courses import course_of
 from app.registry.models import ClassSession, Guardianship, Institution, Student, TrainingClass
 from app.security import InstitutionStaff, Parent
 from bank_adapters import port
+from tests.locality import stating
 from tests.world import CONNECTION, World
 
 LESSON_FEN = 100_00
@@ -109,7 +110,7 @@ async def found_school(world: World, lesson_count: int = 4, seats: int = 20) -> 
     institution = await world.institution()
     training_class = await world.training_class(institution, lesson_count, LESSON_FEN * lesson_count, seats)
     async with world.district.reading() as session:
-        course = await registry.course_of(session, training_class.id)
+        course = await course_of(session, training_class.id)
     return School(world, institution, training_class, course.sessions)
 
 
@@ -155,9 +156,7 @@ def final_after(monkeypatch: pytest.MonkeyPatch, hours: int) -> Iterator[None]:
     """A locality whose releases become final only some hours after the confirmation."""
 
     def patient(district: str, on: object) -> Pack:
-        shipped = pack_for(district, clock.today())
-        rule = shipped.rule("release.final_after_hours").model_copy(update={"limits": {"hour": hours}})
-        return shipped.model_copy(update={"rules": {**shipped.rules, "release.final_after_hours": rule}})
+        return stating(pack_for(district, clock.today()), "release.final_after_hours", limits={"hour": hours})
 
     with monkeypatch.context() as patched:
         patched.setattr(lessons, "pack_for", patient)

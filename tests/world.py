@@ -1,7 +1,7 @@
 """A small district to act in: its people do what people do, its bank is the real mock bank, its jobs are the worker's own."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from app.banking import service as banking
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
 from app.banking.models import BankAccount, Collection
+from app.clock import SHANGHAI
 from app.contracts import service as contracts
 from app.contracts.models import Contract, Lesson
 from app.db import District
@@ -22,13 +23,19 @@ from app.lessons import service as lessons
 from app.payments import jobs as payment_jobs
 from app.payments import service as payments
 from app.payments.models import Payment
-from app.registry import service as registry
+from app.registry import classes, consenting, families, institutions, planning, teachers
 from app.registry.models import ClassSession, Institution, Student, TrainingClass
-from app.registry.rules import ClassDraft, InstitutionDraft
+from app.registry.rules import ClassDraft, Contact, InstitutionDraft, Licence
+from app.registry.schedules import Pattern
 from app.security import InstitutionStaff, Parent, SettlementStaff, SupervisionStaff
 from tests.bank_process import BankProcess
 
 CONNECTION = "mock"
+SCHOOL_MORNING = datetime(2026, 3, 3, 1, tzinfo=UTC)
+"""Nine o'clock in Shanghai on a Tuesday of the spring term."""
+LICENSED_FROM = date(2020, 1, 1)
+LATEST_HOUR = 19
+"""In Shanghai: a lesson of an hour that begins before it ends by half past eight."""
 _numbers = count(1)
 
 
@@ -40,15 +47,32 @@ class World:
     banks: Banks
     bank: BankProcess
 
-    async def institution(self, name: str = "晨光艺术培训学校", kind: str = "arts") -> Institution:
-        """An approved institution with its two accounts at the bank."""
+    async def institution(self, name: str = "晨光艺术培训学校", kind: str = "arts", stage: str | None = None) -> Institution:
+        """An approved institution with its two accounts at the bank; one of subject training teaches primary pupils."""
+        draft = await self.institution_draft(name, kind, stage)
+        async with self.district.transaction() as session:
+            return await institutions.create_institution(session, draft)
+
+    async def institution_draft(self, name: str = "晨光艺术培训学校", kind: str = "arts", stage: str | None = None) -> InstitutionDraft:
+        """An institution that is not entered yet; its accounts are open at the bank, its licence holds for years."""
         serial = next(_numbers)
         supervised_no, settlement_no = f"62280000{serial:010d}", f"62290000{serial:010d}"
-        await self.bank.open_account(supervised_no, name, client=CONNECTION)
-        await self.bank.open_account(settlement_no, name, client=CONNECTION)
-        draft = InstitutionDraft(credit_code(serial), name, kind, "龙泉驿区驿都大道 1 号", CONNECTION, supervised_no, settlement_no)
-        async with self.district.transaction() as session:
-            return await registry.create_institution(session, draft)
+        for account_no in (supervised_no, settlement_no):
+            await self.bank.open_account(account_no, name, client=CONNECTION)
+        return InstitutionDraft(
+            credit_code(serial),
+            name,
+            kind,
+            "龙泉驿区驿都大道 1 号",
+            CONNECTION,
+            supervised_no,
+            settlement_no,
+            licence=Licence(f"教民{serial:07d}号", "龙泉驿区教育局", "中小学校外培训", LICENSED_FROM, date(clock.today().year + 9, 12, 31)),
+            stage=stage or ("primary" if kind == "subject" else None),
+            for_profit=True,
+            legal_representative="赵法人",
+            contact=Contact("钱校长", f"139{serial:08d}"),
+        )
 
     async def training_class(
         self,
@@ -58,23 +82,30 @@ class World:
         seats: int = 20,
         starts_in: timedelta = timedelta(hours=1),
     ) -> TrainingClass:
-        """A class whose sessions are one hour long, one a day."""
-        first = clock.now() + starts_in
-        sessions = [(first + timedelta(days=i), first + timedelta(days=i, hours=1)) for i in range(lessons)]
+        """An approved class whose sessions are one hour long, one a day; at nine in the morning where they would end in the night.
+
+        A school subject is taught on working days.
+        """
+        first = _by_day(clock.now() + starts_in)
         async with self.district.transaction() as session:
-            teacher = await registry.create_teacher(session, institution.id, "李老师", f"CERT{next(_numbers)}", "美术")
+            sessions = [(first + timedelta(days=i), first + timedelta(days=i, hours=1)) for i in range(lessons)]
+            if institution.kind == "subject":
+                hour = first.astimezone(SHANGHAI).time()
+                pattern = Pattern(clock.business_date(first), hour, hour.replace(hour=hour.hour + 1), lessons, range(5))
+                sessions = list((await planning.plan(session, pattern, skip_holidays=True)).sessions)
+            teacher = await teachers.create_teacher(session, institution.id, "李老师", f"CERT{next(_numbers)}", "美术")
             draft = ClassDraft(teacher.id, "创意美术", "美术", price_fen, lessons, seats, sessions)
-            return (await registry.open_class(session, institution.id, draft)).training_class
+            return (await classes.open_class(session, institution.id, draft)).training_class
 
     async def parent(self) -> Parent:
         """A guardian who is signed in."""
         async with self.district.transaction() as session:
-            guardian = await registry.guardian_for_phone(session, f"138{next(_numbers):08d}")
+            guardian = await families.guardian_for_phone(session, f"138{next(_numbers):08d}")
         return Parent(self.district.code, uuid7(), guardian.id)
 
     async def child(self, parent: Parent, name: str = "王小明") -> Student:
         async with self.district.transaction() as session:
-            return await registry.add_student(session, parent.guardian_id, name, "2017-05")
+            return await families.add_student(session, parent.guardian_id, name, "2017-05", consent=consenting.CURRENT)
 
     async def sign(self, parent: Parent, training_class: TrainingClass, student: Student | None = None) -> Contract:
         """A contract for the parent's child, not paid yet."""
@@ -175,6 +206,12 @@ class World:
     async def at_bank(self, institution: Institution, role: str = "supervised") -> int:
         """What the bank itself says the account holds."""
         return await self.bank.balance_of((await self.account(institution, role)).account_no)
+
+
+def _by_day(instant: datetime) -> datetime:
+    if instant.astimezone(SHANGHAI).hour < LATEST_HOUR:
+        return instant
+    return clock.day_bounds(clock.business_date(instant))[1] + timedelta(hours=9)
 
 
 def credit_code(serial: int) -> str:

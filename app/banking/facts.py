@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock, crypto
+from app import clock, sealing
 from app.banking.models import BalanceReport, BankAccount, BankMovement, Collection, Instruction
 from app.ids import uuid7
 from app.ledger import codes
@@ -201,7 +201,7 @@ def _row(account: BankAccount, line: port.Movement, stated: bool) -> BankMovemen
         amount_fen=line.amount_fen,
         balance_after_fen=line.balance_after_fen,
         reference=line.reference,
-        counterparty_enc=crypto.seal(counterparty, f"bank_movement.counterparty:{row_id}"),
+        counterparty_enc=sealing.seal(counterparty, "bank_movement", "counterparty_enc", row_id),
         booked_as="watched",
         booked_at=clock.now(),
         stated_fen=line.amount_fen if stated else None,

@@ -20,8 +20,9 @@ class BankAccount(Base):
     __tablename__ = "bank_account"
     __table_args__ = (
         UniqueConstraint("connection", "account_no"),
-        UniqueConstraint("book_id", "role"),
+        Index("uq_bank_account_current", "book_id", "role", unique=True, postgresql_where=text("replaced_at IS NULL")),
         one_of("role", "supervised", "settlement"),
+        Check("replaced_at IS NULL OR role = 'settlement'", name="replaced_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -31,6 +32,8 @@ class BankAccount(Base):
     account_no: Mapped[str]
     holder_name: Mapped[str]
     opened_at: Mapped[datetime]
+    replaced_at: Mapped[datetime | None]
+    """When another settlement account took its place: what was instructed before still goes here, nothing new does."""
     balance_due_at: Mapped[datetime | None]
     """When the bank should next be asked for the balance; set after each outflow and daily."""
 
@@ -60,6 +63,7 @@ class Collection(Base):
         one_of("status", *COLLECTION_STATES),
         Check("amount_fen BETWEEN 1 AND 10000000000000", name="amount"),
         Index(None, "due_at", postgresql_where=text("status IN ('created', 'opened')")),
+        Index(None, "cashier_url", postgresql_using="hash"),
     )
 
     reference: Mapped[str] = mapped_column(primary_key=True)

@@ -61,12 +61,45 @@ async def open_accounts(
     return made[0], made[1]
 
 
+async def replace_settlement_account(session: AsyncSession, book_id: UUID, account_no: str) -> BankAccount:
+    """Bind another settlement account 结算账户 at the same bank: what is instructed from now on goes there.
+
+    What was instructed before still goes to the old one, and its lines are watched as before.
+    Raises NotFound, Conflict `banking.account_taken` where the number is or was bound.
+    """
+    old = await account_of(session, book_id, "settlement")
+    taken = select(BankAccount.id).where(BankAccount.connection == old.connection, BankAccount.account_no == account_no)
+    if await session.scalar(taken.limit(1)):
+        raise Conflict("banking.account_taken", "银行账号已被绑定")
+    old.replaced_at = clock.now()
+    await session.flush()
+    new = BankAccount(
+        id=uuid7(),
+        book_id=book_id,
+        connection=old.connection,
+        role="settlement",
+        account_no=account_no,
+        holder_name=old.holder_name,
+        opened_at=clock.now(),
+    )
+    session.add(new)
+    await session.flush()
+    return new
+
+
 async def account_of(session: AsyncSession, book_id: UUID, role: str = "supervised") -> BankAccount:
-    """An institution's supervised or settlement account. Raises NotFound."""
-    account = await session.scalar(select(BankAccount).where(BankAccount.book_id == book_id, BankAccount.role == role))
+    """An institution's supervised or settlement account, as it is now. Raises NotFound."""
+    current = (BankAccount.book_id == book_id, BankAccount.role == role, BankAccount.replaced_at.is_(None))
+    account = await session.scalar(select(BankAccount).where(*current))
     if account is None:
         raise _no_account()
     return account
+
+
+async def ask_balance(session: AsyncSession, book_id: UUID) -> None:
+    """Let the bank be asked at once what an institution's supervised account holds."""
+    supervised = (BankAccount.book_id == book_id, BankAccount.role == "supervised")
+    await session.execute(update(BankAccount).where(*supervised).values(balance_due_at=clock.now()))
 
 
 def _no_account() -> NotFound:

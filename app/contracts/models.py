@@ -28,6 +28,7 @@ class Contract(Base):
         Index(None, "guardian_id", "created_at"),
         Index(None, "institution_id", "created_at"),
         Index(None, "class_id"),
+        Index(None, "student_id"),
         Index(None, "lapses_at", postgresql_where=text("status = 'created'")),
         Index("uq_contract_one_seat", "class_id", "student_id", unique=True, postgresql_where=text("status IN ('created', 'paid')")),
     )

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import rules
+from app.contracts.families import children_contracts_of, contracts_of
 from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
 from app.contracts.rules import OfferedLesson
 from app.errors import NotFound
-from app.registry import service as registry
-from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
+from app.registry.courses import course_of
+from app.registry.models import Campus, ClassSession, Institution, Student, Teacher, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
 
 
@@ -31,8 +32,14 @@ class ClassView:
     teacher_certificate_no: str
     name: str
     subject: str
+    mode: str
+    campus: str | None
+    room: str | None
+    materials: list[str]
     price_fen: int
+    listed_price_fen: int
     lesson_count: int
+    lesson_minutes: int
     lessons_left: int
     seats: int
     seats_left: int
@@ -40,6 +47,8 @@ class ClassView:
     ends_on: date
     status: str
     created_at: datetime
+    decided_at: datetime | None
+    decision_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ class LessonView:
     status: str
     starts_at: datetime
     ends_at: datetime
+    session_status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,7 @@ async def open_classes(
 
 async def classes_for_renewal(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[ClassView]:
     """The same, at the institutions that the guardian has paid before."""
-    known = select(Contract.institution_id).where(Contract.guardian_id == guardian_id, Contract.paid_at.is_not(None))
+    known = select(Contract.institution_id).where(Contract.id.in_(contracts_of(guardian_id)), Contract.paid_at.is_not(None))
     query = _open_classes(after, limit).where(TrainingClass.institution_id.in_(known))
     return [_class_view(row) for row in await session.execute(query)]
 
@@ -127,19 +137,35 @@ async def classes_of_institution(
     return [_class_view(row) for row in await session.execute(query)]
 
 
+async def classes_of_district(
+    session: AsyncSession, status: str | None = None, after: Cursor | None = None, limit: int = PAGE
+) -> list[ClassView]:
+    """All institutions' classes, in one state where given, in the order of filing; `after` is (created_at, id) of the last one seen."""
+    query = _classes(after, limit)
+    return [_class_view(row) for row in await session.execute(query if status is None else query.where(TrainingClass.status == status))]
+
+
 async def offer(session: AsyncSession, class_id: UUID) -> Offer:
     """A class and what joining it now would buy. Raises NotFound("registry.class_not_found")."""
-    course = await registry.course_of(session, class_id)
+    course = await course_of(session, class_id)
     row = (await session.execute(_classes(None, 1).where(TrainingClass.id == class_id))).one()
     lessons = rules.offer(course, clock.now())
     return Offer(_class_view(row), lessons, rules.price_of(lessons))
 
 
+async def public_offer(session: AsyncSession, class_id: UUID) -> Offer:
+    """The same for everybody: one that was not approved is not there. Raises NotFound("registry.class_not_found")."""
+    found = await offer(session, class_id)
+    if found.view.status in ("filed", "refused"):
+        raise NotFound("registry.class_not_found", "没有这个班级")
+    return found
+
+
 async def contracts_of_guardian(
     session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE
 ) -> list[ContractView]:
-    """The guardian's contracts, newest first; `after` is (created_at, id) of the last one seen."""
-    return await _contract_views(session, _contracts(after, limit).where(Contract.guardian_id == guardian_id))
+    """Contracts that the guardian signed or that are their children's, newest first; `after` is (created_at, id) of the last one seen."""
+    return await _contract_views(session, _contracts(after, limit).where(Contract.id.in_(contracts_of(guardian_id))))
 
 
 async def contracts_of_institution(
@@ -156,8 +182,8 @@ async def contract_by_no(session: AsyncSession, contract_no: str) -> ContractVie
 
 
 async def contract_of_guardian(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> ContractView:
-    """The guardian's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
-    return await _one(session, _contracts(None, 1).where(Contract.guardian_id == guardian_id, Contract.id == contract_id))
+    """A contract that the guardian signed or that is their child's. Raises NotFound("contracts.not_found"), also for others."""
+    return await _one(session, _contracts(None, 1).where(Contract.id.in_(contracts_of(guardian_id)), Contract.id == contract_id))
 
 
 async def contract_of_institution(session: AsyncSession, institution_id: UUID, contract_id: UUID) -> ContractView:
@@ -167,7 +193,7 @@ async def contract_of_institution(session: AsyncSession, institution_id: UUID, c
 
 async def live_contract_of(session: AsyncSession, guardian_id: UUID, class_id: UUID, student_id: UUID) -> UUID | None:
     """The id of the guardian's contract that holds a child's seat in a class, if there is one."""
-    criteria = (Contract.guardian_id == guardian_id, Contract.class_id == class_id, Contract.student_id == student_id)
+    criteria = (Contract.id.in_(contracts_of(guardian_id)), Contract.class_id == class_id, Contract.student_id == student_id)
     found: UUID | None = await session.scalar(select(Contract.id).where(*criteria, Contract.status.in_(LIVE)))
     return found
 
@@ -176,14 +202,17 @@ async def holdings_of_guardian(session: AsyncSession, guardian_id: UUID) -> Hold
     """What the guardian has with us now."""
     held = func.coalesce(func.sum(Lesson.price_fen).filter(Lesson.status.in_(IN_ESCROW)), 0)
     delivered = func.count().filter(Lesson.status == "delivered")
-    escrow_fen, to_confirm = (await session.execute(select(held, delivered).where(Lesson.guardian_id == guardian_id))).one()
-    unpaid = select(func.count()).select_from(Contract).where(Contract.guardian_id == guardian_id, Contract.status == "created")
+    own = children_contracts_of(guardian_id)
+    escrow_fen, to_confirm = (await session.execute(select(held, delivered).where(Lesson.contract_id.in_(own)))).one()
+    unpaid = select(func.count()).select_from(Contract).where(Contract.id.in_(own), Contract.status == "created")
     return Holdings(int(escrow_fen), to_confirm, await session.scalar(unpaid) or 0)
 
 
 async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id: UUID) -> LessonView:
-    """The lesson of one of the guardian's contracts. Raises NotFound("lessons.not_found")."""
-    row = (await session.execute(_lessons().where(Lesson.guardian_id == guardian_id, Lesson.id == lesson_id))).one_or_none()
+    """A lesson of one of the guardian's children. Raises NotFound("lessons.not_found")."""
+    row = (
+        await session.execute(_lessons().where(Lesson.contract_id.in_(children_contracts_of(guardian_id)), Lesson.id == lesson_id))
+    ).one_or_none()
     if row is None:
         raise NotFound("lessons.not_found", "没有这个课时")
     return _lesson_view(row)
@@ -193,7 +222,8 @@ async def lessons_of_guardian(
     session: AsyncSession, guardian_id: UUID, status: str | None = None, after: Cursor | None = None, limit: int = PAGE
 ) -> list[LessonView]:
     """The guardian's children's lessons in the order they take place; `after` is (starts_at, id) of the last one seen."""
-    query = _lessons().where(Lesson.guardian_id == guardian_id).order_by(ClassSession.starts_at, Lesson.id).limit(min(limit, PAGE))
+    query = _lessons().where(Lesson.contract_id.in_(children_contracts_of(guardian_id)))
+    query = query.order_by(ClassSession.starts_at, Lesson.id).limit(min(limit, PAGE))
     if status is not None:
         query = query.where(Lesson.status == status)
     if after is not None:
@@ -216,11 +246,11 @@ async def roster(session: AsyncSession, institution_id: UUID, class_session_id: 
 
 
 def _lessons_left() -> Any:
-    """Class sessions of the class that have not started."""
+    """Class sessions of the class that will take place and have not started."""
     return (
         select(func.count())
         .select_from(ClassSession)
-        .where(ClassSession.class_id == TrainingClass.id, ClassSession.starts_at > clock.now())
+        .where(ClassSession.class_id == TrainingClass.id, ClassSession.starts_at > clock.now(), ClassSession.status != "cancelled")
         .correlate(TrainingClass)
         .scalar_subquery()
     )
@@ -235,9 +265,10 @@ def _classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
         .scalar_subquery()
     )
     query = (
-        select(TrainingClass, Institution.name, Teacher.name, Teacher.certificate_no, _lessons_left(), taken)
+        select(TrainingClass, Institution.name, Teacher.name, Teacher.certificate_no, Campus.name, _lessons_left(), taken)
         .join(Institution, Institution.id == TrainingClass.institution_id)
         .join(Teacher, Teacher.id == TrainingClass.teacher_id)
+        .outerjoin(Campus, Campus.id == TrainingClass.campus_id)
         .order_by(TrainingClass.created_at, TrainingClass.id)
         .limit(min(limit, PAGE))
     )
@@ -245,11 +276,12 @@ def _classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
 
 
 def _open_classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
-    return _classes(after, limit).where(TrainingClass.status == "opened", Institution.status == "approved", _lessons_left() > 0)
+    sells = Institution.status == "approved", Institution.sales_paused_at.is_(None), Institution.listing.is_distinct_from("black")
+    return _classes(after, limit).where(TrainingClass.status == "opened", *sells, _lessons_left() > 0)
 
 
 def _class_view(row: Any) -> ClassView:
-    training_class, institution_name, teacher_name, certificate_no, lessons_left, taken = row
+    training_class, institution_name, teacher_name, certificate_no, campus, lessons_left, taken = row
     return ClassView(
         id=training_class.id,
         institution_id=training_class.institution_id,
@@ -258,8 +290,14 @@ def _class_view(row: Any) -> ClassView:
         teacher_certificate_no=certificate_no,
         name=training_class.name,
         subject=training_class.subject,
+        mode=training_class.mode,
+        campus=campus,
+        room=training_class.room,
+        materials=training_class.materials,
         price_fen=training_class.price_fen,
+        listed_price_fen=training_class.listed_price_fen,
         lesson_count=training_class.lesson_count,
+        lesson_minutes=training_class.lesson_minutes,
         lessons_left=lessons_left,
         seats=training_class.seats,
         seats_left=max(training_class.seats - taken, 0),
@@ -267,12 +305,14 @@ def _class_view(row: Any) -> ClassView:
         ends_on=training_class.ends_on,
         status=training_class.status,
         created_at=training_class.created_at,
+        decided_at=training_class.decided_at,
+        decision_reason=training_class.decision_reason,
     )
 
 
 def _lessons() -> Select[*tuple[Any, ...]]:
     return (
-        select(Lesson, Contract.contract_no, TrainingClass.name, ClassSession.starts_at, ClassSession.ends_at, Student)
+        select(Lesson, Contract.contract_no, TrainingClass.name, ClassSession.starts_at, ClassSession.ends_at, ClassSession.status, Student)
         .join(ClassSession, ClassSession.id == Lesson.class_session_id)
         .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
         .join(Contract, Contract.id == Lesson.contract_id)
@@ -281,7 +321,7 @@ def _lessons() -> Select[*tuple[Any, ...]]:
 
 
 def _lesson_view(row: Any) -> LessonView:
-    lesson, contract_no, class_name, starts_at, ends_at, student = row
+    lesson, contract_no, class_name, starts_at, ends_at, session_status, student = row
     return LessonView(
         id=lesson.id,
         contract_id=lesson.contract_id,
@@ -295,6 +335,7 @@ def _lesson_view(row: Any) -> LessonView:
         status=lesson.status,
         starts_at=starts_at,
         ends_at=ends_at,
+        session_status=session_status,
     )
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from app.clock import business_date
 from app.money import allocate
-from app.policy.selling import SaleFacts
-from app.registry.service import Course
+from app.policy.facts import SaleFacts
+from app.registry.courses import Course
 
 SEAT_HELD = timedelta(minutes=30)
 """How long an unpaid contract keeps its seat: two payment codes of 15 minutes, so that one failed attempt costs nobody the seat,
@@ -29,14 +29,16 @@ class OfferedLesson:
 def offer(course: Course, now: datetime) -> list[OfferedLesson]:
     """What joining the class buys at `now`: every class session that has not started, each at its part of the class's price.
 
-    The whole price is allocated over the whole schedule first, so a lesson costs the same for whoever joins early or late.
+    In order of time. The whole price is allocated over the whole schedule by number first, so a lesson costs the same for whoever
+    joins early or late, and wherever it was moved; a cancelled one is sold once its replacement is set.
     """
     prices = allocate(course.training_class.price_fen, [1] * course.training_class.lesson_count)
-    return [
+    coming = [
         OfferedLesson(row.id, row.number, row.starts_at, row.ends_at, price_fen)
         for row, price_fen in zip(course.sessions, prices, strict=True)
-        if row.starts_at > now
+        if row.starts_at > now and row.status != "cancelled"
     ]
+    return sorted(coming, key=lambda lesson: lesson.starts_at)
 
 
 def price_of(lessons: Sequence[OfferedLesson]) -> int:

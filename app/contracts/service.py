@@ -11,15 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import lifecycle, rules
+from app.contracts.families import check_own
 from app.contracts.models import LIVE, Contract, Lesson
 from app.contracts.rules import SEAT_HELD, OfferedLesson
 from app.db import district_of
 from app.errors import Conflict, NotFound, Refused
 from app.ids import number, uuid7
+from app.policy.findings import Finding, broken
 from app.policy.packs import pack_for
-from app.policy.selling import Finding, judge_sale
-from app.registry import service as registry
-from app.registry.service import Course
+from app.policy.selling import judge_sale
+from app.registry import families
+from app.registry.courses import Course, courses_for_sale
 from app.security import Parent
 
 _RESERVE = text("""
@@ -79,8 +81,8 @@ async def sign_all(session: AsyncSession, wishes: Sequence[Wish]) -> list[Contra
     if not wishes:
         return []
     now = clock.now()
-    await registry.guard_all(session, [(wish.parent.guardian_id, wish.student_id) for wish in wishes])
-    courses = await registry.courses_for_sale(session, {wish.class_id for wish in wishes})
+    await families.guard_for_contract(session, [(wish.parent.guardian_id, wish.student_id) for wish in wishes])
+    courses = await courses_for_sale(session, {wish.class_id for wish in wishes})
     offers = {class_id: rules.offer(course, now) for class_id, course in courses.items()}
     judged = {}
     for class_id, course in courses.items():
@@ -113,10 +115,10 @@ async def sign_all(session: AsyncSession, wishes: Sequence[Wish]) -> list[Contra
 
 
 async def own_contract(session: AsyncSession, parent: Parent, contract_id: UUID) -> Contract:
-    """The guardian's own contract. Raises NotFound("contracts.not_found") for an absent one and somebody else's alike."""
+    """A contract that the parent signed or that is their child's. Raises NotFound("contracts.not_found"), also for others."""
     contract = await session.get(Contract, contract_id)
-    if contract is None or contract.guardian_id != parent.guardian_id:
-        raise NotFound("contracts.not_found", "没有这份合同")
+    await check_own(session, [(parent.guardian_id, contract)])
+    assert contract is not None
     return contract
 
 
@@ -164,10 +166,10 @@ async def lapse(session: AsyncSession, contract: Contract) -> bool:
 def _judge(session: AsyncSession, kind: str, lessons: list[OfferedLesson]) -> tuple[str, list[Finding]]:
     pack = pack_for(district_of(session), clock.today())
     findings = judge_sale(pack, rules.facts_of(kind, lessons))
-    broken = [finding for finding in findings if not finding.passed]
-    if broken:
-        message_zh = "；".join(finding.message_zh for finding in broken)
-        raise Refused("contracts.rule", f"按规定不能这样收费：{message_zh}", findings=[asdict(finding) for finding in broken])
+    forbidding = broken(findings)
+    if forbidding:
+        message_zh = "；".join(finding.message_zh for finding in forbidding)
+        raise Refused("contracts.rule", f"按规定不能这样收费：{message_zh}", findings=[asdict(finding) for finding in forbidding])
     return pack.edition, findings
 
 

@@ -146,11 +146,15 @@ def _type(code: str) -> str:
     return code.partition(":")[0]
 
 
+def never_a_formula(text: str) -> str:
+    """The text as a spreadsheet shows it: one that would be computed gets a `'` in front."""
+    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text
+
+
 def _written(column: Column, value: Cell) -> str:
     if isinstance(value, int):
         return plain(value) if column.holds == "fen" else str(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_STARTS_A_FORMULA) else text
+    return never_a_formula(str(value))
 
 
 def _rows(rows: list[list[str]]) -> bytes:

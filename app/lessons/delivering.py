@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts.models import Lesson
-from app.errors import Conflict, NotFound, Refused
+from app.errors import NotFound, Refused
+from app.lessons import rules
 from app.registry.models import ClassSession
 from app.security import InstitutionStaff
 
@@ -46,13 +47,15 @@ async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> 
             raise Refused("lessons.too_early", "课次结束后才能登记上课")
     moved = await session.scalars(
         update(ClassSession)
-        .where(ClassSession.id.in_(ids), ClassSession.status == "scheduled")
+        .where(ClassSession.id.in_(ids), ClassSession.status == "scheduled", ClassSession.ends_at <= now)
         .values(status="delivered", delivered_at=now)
         .returning(ClassSession.id)
         .execution_options(synchronize_session=False)
     )
-    if len(moved.all()) < len(ids):
-        raise Conflict("lessons.already_delivered", "该课次已登记过上课")
+    done = set(moved)
+    for class_session_id in ids:
+        if class_session_id not in done:
+            raise rules.not_deliverable(known[class_session_id].status)
     places = (
         await session.execute(
             select(Lesson.id, Lesson.class_session_id, Lesson.student_id, Lesson.status)

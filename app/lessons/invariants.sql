@@ -31,7 +31,8 @@ HAVING count(r.id) <> CASE WHEN l.status = 'confirmed' THEN 1 ELSE 0 END;
 SELECT r.institution_id AS book_id, r.id::text AS "row", format('cause %s', coalesce(r.confirmed_by, r.dispute_id)) AS detail
 FROM release r
 JOIN lesson l ON l.id = r.lesson_id
-LEFT JOIN guardianship g ON g.guardian_id = r.confirmed_by AND g.student_id = l.student_id
+LEFT JOIN (SELECT guardian_id, student_id FROM guardianship UNION SELECT guardian_id, student_id FROM former_guardianship) g
+    ON g.guardian_id = r.confirmed_by AND g.student_id = l.student_id
 LEFT JOIN dispute d ON d.id = r.dispute_id AND d.lesson_id = l.id AND d.ruling = 'release'
 WHERE (CAST(:book AS uuid) IS NULL OR r.institution_id = :book) AND g.guardian_id IS NULL AND d.id IS NULL;
 
@@ -42,8 +43,8 @@ WHERE CAST(:book AS uuid) IS NULL OR l.institution_id = :book
 GROUP BY l.id
 HAVING count(d.id) <> CASE WHEN l.status = 'disputed' THEN 1 ELSE 0 END;
 
--- invariant: lessons.taught_when_delivered: Lessons wait while their class session is scheduled, and are taught or missed once it is delivered
+-- invariant: lessons.taught_when_delivered: Lessons wait until their class session is delivered, and are taught or missed from then on
 SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s in a %s class session', l.status, c.status) AS detail
 FROM lesson l JOIN class_session c ON c.id = l.class_session_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
-    AND ((c.status = 'delivered' AND l.status = 'scheduled') OR (c.status = 'scheduled' AND l.status IN ('delivered', 'disputed', 'confirmed')));
+    AND ((c.status = 'delivered' AND l.status = 'scheduled') OR (c.status <> 'delivered' AND l.status IN ('delivered', 'disputed', 'confirmed')));

@@ -1,6 +1,5 @@
 """Decisions about one lesson, as pure functions of its state."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,16 +8,20 @@ from app.errors import BadInput, Conflict
 from app.policy.packs import Pack
 
 MOST_AT_ONCE = 100
-LONGEST_REASON = 500
 
-_UNSTORABLE = {"Cc", "Cs"}
-_INVISIBLE = {"Cf", "Co", "Cn", "Mn", "Zs"}
 _OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
 
 
 def confirmation_outcome(status: str) -> str:
     """What a guardian's confirmation does to a lesson in this state; only "confirmed" changes it."""
     return _OUTCOMES.get(status, "not_delivered")
+
+
+def not_deliverable(status: str) -> Conflict:
+    """Why a class session that is over, and was in this state a moment ago, cannot be marked delivered; to be raised."""
+    if status == "cancelled":
+        return Conflict("lessons.session_cancelled", "该课次已取消，不能登记上课")
+    return Conflict("lessons.already_delivered", "该课次已登记过上课，或刚刚改期")
 
 
 def how_many(lesson_ids: Sequence[UUID]) -> list[UUID]:
@@ -45,12 +48,3 @@ def check_disputable(status: str, final_at: datetime | None, now: datetime) -> N
         raise Conflict("lessons.final", "该课时已确认且划拨已生效，不能再提异议")
     if status not in ("delivered", "confirmed"):
         raise Conflict("lessons.not_delivered", "只能对已上课的课时提出异议")
-
-
-def clean_reason(reason: str) -> str:
-    """A reason on one line, of 1 to 500 characters, not all of them invisible. Raises BadInput "reason.invalid"."""
-    line = " ".join(reason.split())
-    found = {unicodedata.category(char) for char in line}
-    if not found - _INVISIBLE or found & _UNSTORABLE or len(line) > LONGEST_REASON:
-        raise BadInput("reason.invalid", f"请填写理由，不超过 {LONGEST_REASON} 字", field="reason")
-    return line

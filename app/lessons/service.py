@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.audit import clean_reason
 from app.contracts import lifecycle
 from app.contracts.models import Contract, Lesson
 from app.db import district_of, fixed
@@ -96,8 +97,8 @@ async def deliver(
 ) -> Sequence[Lesson]:
     """Mark a class session of the institution delivered; return its paid lessons, now delivered, or missed by who did not attend.
 
-    Raises NotFound "lessons.session_not_found", Conflict "lessons.already_delivered", Refused "lessons.too_early" before
-    the session's end and "lessons.not_paid" where somebody attended who holds no paid lesson in it.
+    Raises NotFound "lessons.session_not_found", Conflict "lessons.already_delivered" or "lessons.session_cancelled", Refused
+    "lessons.too_early" before the session's end and "lessons.not_paid" where somebody attended who holds no paid lesson in it.
     """
     class_session = await session.get(ClassSession, class_session_id, populate_existing=True)
     if class_session is None or class_session.institution_id != staff.institution_id:
@@ -107,12 +108,12 @@ async def deliver(
         raise Refused("lessons.too_early", "课次结束后才能登记上课")
     moved = await session.scalar(
         update(ClassSession)
-        .where(ClassSession.id == class_session_id, ClassSession.status == "scheduled")
+        .where(ClassSession.id == class_session_id, ClassSession.status == "scheduled", ClassSession.ends_at <= now)
         .values(status="delivered", delivered_at=now)
         .returning(ClassSession.id)
     )
     if moved is None:
-        raise Conflict("lessons.already_delivered", "该课次已登记过上课")
+        raise rules.not_deliverable(class_session.status)
     lessons = await lifecycle.lock_lessons(session, Lesson.class_session_id == class_session_id)
     paid = [lesson for lesson in lessons if lesson.status == "scheduled"]
     attended = set(attended_student_ids)
@@ -168,7 +169,7 @@ async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason
     Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.already_disputed", "lessons.final" or
     "lessons.not_delivered".
     """
-    reason = rules.clean_reason(reason)
+    reason = clean_reason(reason)
     lesson = _one(await _lock(session, Lesson.id == lesson_id, _guarded_by(parent)))
     release = await session.scalar(
         select(Release).where(Release.lesson_id == lesson_id, Release.reversed_at.is_(None)).with_for_update(key_share=True)
@@ -198,7 +199,7 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
 
     Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.not_disputed".
     """
-    reason = rules.clean_reason(reason)
+    reason = clean_reason(reason)
     lesson = _one(await _lock(session, Lesson.id == lesson_id))
     ruled: Dispute | None = await session.scalar(
         update(Dispute)

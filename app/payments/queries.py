@@ -9,6 +9,7 @@ from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.banking.models import BankMovement, Collection, Instruction
+from app.contracts.families import contracts_of
 from app.contracts.models import Contract
 from app.errors import NotFound
 from app.payments import codes
@@ -69,7 +70,8 @@ class ReceiptView:
 
 async def payment_of_guardian(session: AsyncSession, guardian_id: UUID, payment_no: str) -> PaymentView:
     """The guardian's own payment. Raises NotFound("payments.not_found") for an absent one and somebody else's alike."""
-    row = (await session.execute(_payments().where(Payment.payment_no == payment_no, Payment.guardian_id == guardian_id))).one_or_none()
+    own = Payment.contract_id.in_(contracts_of(guardian_id))
+    row = (await session.execute(_payments().where(Payment.payment_no == payment_no, own))).one_or_none()
     if row is None:
         raise NotFound("payments.not_found", "没有这笔付款")
     return _payment_view(row)
@@ -79,7 +81,7 @@ async def payments_of_guardian(
     session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE
 ) -> list[PaymentView]:
     """The guardian's payments, newest first; `after` is (created_at, id) of the last one seen."""
-    query = _payments().where(Payment.guardian_id == guardian_id).order_by(Payment.created_at.desc(), Payment.id.desc())
+    query = _payments().where(Payment.contract_id.in_(contracts_of(guardian_id))).order_by(Payment.created_at.desc(), Payment.id.desc())
     if after is not None:
         query = query.where(tuple_(Payment.created_at, Payment.id) < after)
     return [_payment_view(row) for row in await session.execute(query.limit(min(limit, PAGE)))]

@@ -10,10 +10,11 @@ from app import clock
 from app.banking import service as banking
 from app.banking.service import CollectionOrder
 from app.contracts import lifecycle
+from app.contracts.families import check_own
 from app.contracts.models import Contract
 from app.contracts.rules import SEAT_HELD
 from app.db import district_of
-from app.errors import Conflict, NotFound, Refused
+from app.errors import Conflict, Refused
 from app.ids import number, uuid7
 from app.payments import codes
 from app.payments.models import Payment
@@ -38,14 +39,13 @@ async def start_all(session: AsyncSession, wanted: Sequence[tuple[Parent, UUID]]
     """The same for several guardians' contracts, each named once, in their order; all or none."""
     ids = [contract_id for _, contract_id in wanted]
     known = {contract.id: contract for contract in await lifecycle.lock_contracts(session, Contract.id.in_(ids))}
+    await check_own(session, [(parent.guardian_id, known.get(contract_id)) for parent, contract_id in wanted])
     now = clock.now()
     open_payments = select(Payment).where(Payment.contract_id.in_(ids), Payment.status == "created")
     standing = {payment.contract_id: payment for payment in await session.scalars(open_payments)}
     new = []
-    for parent, contract_id in wanted:
-        contract = known.get(contract_id)
-        if contract is None or contract.guardian_id != parent.guardian_id:
-            raise NotFound("contracts.not_found", "没有这份合同")
+    for _, contract_id in wanted:
+        contract = known[contract_id]
         if contract.status != "created":
             raise Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
         if contract_id not in standing and now >= contract.created_at + SEAT_HELD:

@@ -22,6 +22,7 @@ _FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "family.css": ("text/css", lambda: (_OWN / "family.css").read_bytes()),
     "staff.css": ("text/css", lambda: (_OWN / "staff.css").read_bytes()),
     "app.js": ("text/javascript", lambda: (_OWN / "app.js").read_bytes()),
+    "scan.js": ("text/javascript", lambda: (_OWN / "scan.js").read_bytes()),
     "live.js": ("text/javascript", lambda: (_OWN / "live.js").read_bytes()),
     "icon.svg": ("image/svg+xml", lambda: (_OWN / "icon.svg").read_bytes()),
 }

@@ -11,7 +11,7 @@ from app.db import District
 from app.errors import SignInRequired
 from app.portals.edge import Anyone, Modes, Named, Write
 from app.portals.fields import Secret, Text
-from app.registry import service as registry
+from app.registry import families
 from app.security import Role, StaffRole
 from app.settings import Settings
 from app.sms import Sms
@@ -68,7 +68,7 @@ async def sign_in_parent(request: Request, district: District, phone: str, code:
     token = None
     async with district.transaction() as session:
         if await security.spend_code(session, number, code, fixed):
-            guardian = await registry.guardian_for_phone(session, number)
+            guardian = await families.guardian_for_phone(session, number)
             token = await security.open_session(session, "parent", guardian_id=guardian.id)
     if token is None:
         raise SignInRequired("auth.wrong_code", "验证码不正确或已过期")

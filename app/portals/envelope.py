@@ -14,6 +14,11 @@ from app import telemetry
 from app.portals.problems import too_large, unexpected
 
 MAX_BODY_BYTES = 64 * 1024
+LARGER_BODIES = (
+    (re.compile(r"(/api/v1)?/institution/teachers/[^/]+/photo"), 3 * 1024 * 1024 + 64 * 1024),
+    (re.compile(r"/scan|/api/v1/public/scan/picture"), 8 * 1024 * 1024 + 64 * 1024),
+)
+"""Paths that take a file, each with the most bytes of a body there."""
 _log = structlog.get_logger()
 
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -54,6 +59,7 @@ class _Exchange:
         self._answered_after = 0.0
         self._status: int | None = None
         self._received = 0
+        self._most = _most_bytes(scope["path"])
 
     async def run(self, app: ASGIApp) -> None:
         structlog.contextvars.clear_contextvars()
@@ -61,7 +67,7 @@ class _Exchange:
         request = Request(self._scope, self._limited)
         request.state.request_id = self._request_id
         try:
-            if _declared_length(self._scope) > MAX_BODY_BYTES:
+            if _declared_length(self._scope) > self._most:
                 await too_large(request)(self._scope, self._receive, self._answer)
             else:
                 await app(self._scope, self._limited, self._answer)
@@ -77,7 +83,7 @@ class _Exchange:
     async def _limited(self) -> Message:
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        if self._received > MAX_BODY_BYTES:
+        if self._received > self._most:
             raise HTTPException(413)
         return message
 
@@ -87,7 +93,7 @@ class _Exchange:
             self._answered_after = time.perf_counter() - self._began
             headers = MutableHeaders(scope=message)
             for name, value in self._headers.items():
-                headers[name] = value
+                headers.setdefault(name, value)
             headers["X-Request-ID"] = self._request_id
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
@@ -107,6 +113,10 @@ def _request_id(scope: Scope) -> str:
 def _declared_length(scope: Scope) -> int:
     declared = Headers(scope=scope).get("content-length", "0")
     return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 19 else 0
+
+
+def _most_bytes(path: str) -> int:
+    return next((most for pattern, most in LARGER_BODIES if pattern.fullmatch(path)), MAX_BODY_BYTES)
 
 
 def _template(scope: Scope) -> str:

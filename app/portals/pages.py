@@ -15,7 +15,7 @@ from markupsafe import Markup
 from app import clock, money
 from app.clock import SHANGHAI
 from app.crypto import mask_account, mask_name, mask_phone
-from app.portals import assets, words
+from app.portals import assets, hours, words
 from app.portals.edge import ENDS, end_of
 from app.settings import settings
 
@@ -46,6 +46,7 @@ NAVIGATION: Mapping[str, tuple[Link, ...]] = {
         Link("/institution/class-sessions", "课次", "calendar"),
         Link("/institution/classes", "班课", "book"),
         Link("/institution/teachers", "教师", "user"),
+        Link("/institution/profile", "档案", "building"),
         Link("/institution/payouts", "结算款", "coins"),
         Link("/institution/refunds", "退费", "refund"),
         Link("/institution/statement", "明细", "file"),
@@ -60,11 +61,16 @@ NAVIGATION: Mapping[str, tuple[Link, ...]] = {
     "supervision": (
         Link("/supervision", "总览", "home"),
         Link("/supervision/institutions", "机构", "building"),
+        Link("/supervision/applications", "入库", "inbox"),
+        Link("/supervision/changes", "变更", "file"),
+        Link("/supervision/classes", "班课", "calendar"),
         Link("/supervision/alerts", "预警", "bell"),
         Link("/supervision/payouts", "结算款", "coins"),
         Link("/supervision/disputes", "争议", "flag"),
+        Link("/supervision/scan-reports", "扫码举报", "qr"),
         Link("/supervision/books", "账簿", "book"),
         Link("/supervision/contracts", "合同", "file"),
+        Link("/supervision/days", "日历", "calendar"),
     ),
 }
 
@@ -186,6 +192,7 @@ def _build() -> jinja2.Environment:
         amount=_amount,
         time=_time,
         clock=_clock_time,
+        hours=hours.told,
         day=_day,
         near_day=_near_day,
         iso=_machine_time,

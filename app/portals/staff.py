@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,6 +49,14 @@ def typed_fen(text: str, field: str) -> int:
     if amount_fen > MAX_FEN:
         raise BadInput("request.amount", "金额超出上限", field=field)
     return amount_fen
+
+
+def typed_date(text: str, field: str, name_zh: str) -> date:
+    """A date as a form's date field sends it. Raises BadInput `request.date` that names the field."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as cause:
+        raise BadInput("request.date", f"请填写{name_zh}，例如 2026-09-01", field=field) from cause
 
 
 async def carry_out(district: District, act: Callable[[AsyncSession], Awaitable[object]], *, back: str, done: str) -> RedirectResponse:

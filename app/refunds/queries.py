@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.banking.models import Instruction
 from app.contracts import queries as contracts
+from app.contracts.families import contracts_of
 from app.contracts.models import UNTAUGHT, Contract, Lesson
 from app.contracts.queries import ContractView, LessonView
 from app.db import district_of
@@ -67,7 +68,7 @@ class RefundView:
 
 async def refunds_of_guardian(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
     """The guardian's refunds, newest first; `after` is (approved_at, id) of the last one seen."""
-    return await _views(session, [Refund.guardian_id == guardian_id], after, limit)
+    return await _views(session, [Refund.contract_id.in_(contracts_of(guardian_id))], after, limit)
 
 
 async def refunds_of_contract(session: AsyncSession, contract_id: UUID) -> list[RefundView]:
@@ -97,7 +98,7 @@ async def refunds_of_district(session: AsyncSession, after: Cursor | None = None
 
 async def refund_of_guardian(session: AsyncSession, guardian_id: UUID, refund_no: str) -> RefundView:
     """The guardian's own refund. Raises NotFound("refunds.not_found") for an absent one and somebody else's alike."""
-    return _one(await _views(session, [Refund.guardian_id == guardian_id, Refund.refund_no == refund_no], None, 1))
+    return _one(await _views(session, [Refund.contract_id.in_(contracts_of(guardian_id)), Refund.refund_no == refund_no], None, 1))
 
 
 async def refund_of_institution(session: AsyncSession, institution_id: UUID, refund_no: str) -> RefundView:

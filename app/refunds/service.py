@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
+from app.audit import clean_reason
 from app.banking import service as banking
 from app.contracts import lifecycle
 from app.contracts import service as contracts
@@ -17,7 +18,6 @@ from app.errors import Conflict, NotFound, Refused
 from app.ids import number, uuid7
 from app.ledger import codes
 from app.lessons.models import Dispute
-from app.lessons.rules import clean_reason
 from app.payments.models import Payment
 from app.policy.packs import pack_for
 from app.refunds import rules

@@ -2,34 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock, crypto
+from app import clock
 from app.errors import NotFound
-from app.registry import service
-from app.registry.models import ClassSession, Institution, Student, Teacher, TrainingClass
+from app.registry import families
+from app.registry.models import Campus, ClassSession, Institution, Student, Teacher, TrainingClass
 
 PAGE = 100
+HIDDEN = "已隐藏"
 Cursor = tuple[datetime, UUID]
 """Time and id of the last row seen, in the order of the list."""
 
 
 @dataclass(frozen=True, slots=True)
-class StudentView:
-    """A child as screens show it."""
-
-    id: UUID
-    name_masked: str
-    birth_month: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ClassSessionView:
-    """One meeting of a class in an institution's calendar."""
+    """One meeting of a class in an institution's calendar, with who teaches it and where."""
 
     id: UUID
     class_id: UUID
@@ -37,6 +29,11 @@ class ClassSessionView:
     number: int
     starts_at: datetime
     ends_at: datetime
+    teacher_id: UUID
+    teacher_name: str
+    campus_id: UUID | None
+    campus: str | None
+    room: str | None
     status: str
 
 
@@ -80,12 +77,7 @@ async def class_sessions(
     `after` is (starts_at, id) of the last one seen.
     """
     place = tuple_(ClassSession.starts_at, ClassSession.id)
-    query = (
-        select(ClassSession, TrainingClass.name)
-        .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
-        .where(ClassSession.institution_id == institution_id)
-        .limit(min(limit, PAGE))
-    )
+    query = _class_sessions().where(ClassSession.institution_id == institution_id).limit(min(limit, PAGE))
     if newest_first:
         query = query.order_by(ClassSession.starts_at.desc(), ClassSession.id.desc())
     else:
@@ -98,37 +90,45 @@ async def class_sessions(
         query = query.where(ClassSession.status == status)
     if after is not None:
         query = query.where(place < after if newest_first else place > after)
-    return [
-        ClassSessionView(row.id, row.class_id, name, row.number, row.starts_at, row.ends_at, row.status)
-        for row, name in await session.execute(query)
-    ]
+    return [_class_session_view(row) for row in await session.execute(query)]
 
 
 async def class_session(session: AsyncSession, institution_id: UUID, class_session_id: UUID) -> ClassSessionView:
     """One class session of the institution's own. Raises NotFound("registry.class_session_not_found")."""
-    found = (
-        await session.execute(
-            select(ClassSession, TrainingClass.name)
-            .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
-            .where(ClassSession.id == class_session_id, ClassSession.institution_id == institution_id)
-        )
-    ).one_or_none()
+    own = ClassSession.id == class_session_id, ClassSession.institution_id == institution_id
+    found = (await session.execute(_class_sessions().where(*own))).one_or_none()
     if found is None:
         raise NotFound("registry.class_session_not_found", "没有这次课")
-    row, name = found
-    return ClassSessionView(row.id, row.class_id, name, row.number, row.starts_at, row.ends_at, row.status)
-
-
-async def students(session: AsyncSession, guardian_id: UUID) -> list[StudentView]:
-    """The guardian's children in the order of entry, at most 20."""
-    return [student_view(child) for child in await service.children_of(session, guardian_id)]
-
-
-def student_view(student: Student) -> StudentView:
-    """A child as screens show it."""
-    return StudentView(student.id, masked_name(student), service.birth_month_of(student), student.created_at)
+    return _class_session_view(found)
 
 
 def masked_name(student: Student) -> str:
-    """The child's name as screens show it: 王*明."""
-    return crypto.mask_name(service.name_of(student))
+    """The child's name as screens show it: 王*明; nothing of it while a guardian's withdrawal stands."""
+    return HIDDEN if student.hidden_at else families.masked_name(student)
+
+
+def _class_sessions() -> Select[*tuple[Any, ...]]:
+    return (
+        select(ClassSession, TrainingClass.name, Teacher.id, Teacher.name, Campus.name)
+        .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
+        .join(Teacher, Teacher.id == func.coalesce(ClassSession.teacher_id, TrainingClass.teacher_id))
+        .outerjoin(Campus, Campus.id == ClassSession.campus_id)
+    )
+
+
+def _class_session_view(row: Any) -> ClassSessionView:
+    found, class_name, teacher_id, teacher_name, campus = row
+    return ClassSessionView(
+        id=found.id,
+        class_id=found.class_id,
+        class_name=class_name,
+        number=found.number,
+        starts_at=found.starts_at,
+        ends_at=found.ends_at,
+        teacher_id=teacher_id,
+        teacher_name=teacher_name,
+        campus_id=found.campus_id,
+        campus=campus,
+        room=found.room,
+        status=found.status,
+    )

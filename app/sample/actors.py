@@ -93,8 +93,8 @@ class Schools:
                 or (await self._stage.institution(school.serial, plan.name, plan.trade.kind, address, plan.lines)).id
             )
             known = await self._stage.teachers_of(school.id)
-            for position, (_, subject) in enumerate(plan.trade.courses):
-                certificate_no, name = f"{school.serial:06d}{position + 1:02d}", invented.person_name(chance)
+            for position, subject in enumerate(plan.teachers):
+                certificate_no, name = f"{school.serial:06d}{position + 1:04d}", invented.person_name(chance)
                 teacher_id = known.get(certificate_no) or await self._stage.teacher(school.id, name, certificate_no, subject)
                 school.teachers.append(teacher_id)
 
@@ -126,9 +126,14 @@ class Schools:
         for school in self._schools:
             for number, course in enumerate(school.plan.classes):
                 if course.opens_on == day and number not in school.classes:
-                    teacher_id = school.teachers[number % len(school.teachers)]
                     opened = await self._stage.open_class(
-                        school.id, teacher_id, course.name, course.subject, course.price_fen, MOST_FAMILIES + 2, course.sessions
+                        school.id,
+                        school.teachers[course.teacher],
+                        course.name,
+                        course.subject,
+                        course.price_fen,
+                        MOST_FAMILIES + 2,
+                        course.sessions,
                     )
                     school.classes[number] = opened.training_class.id
 

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from app.clock import SHANGHAI, business_date
 from app.errors import NotFound
 from app.money import yuan
 from app.sample.people import Json, Person, Unexpected, get_image, pay_like_a_browser
 
 PRICE_FEN, LESSONS = 480_000, 4
 LESSON_FEN = PRICE_FEN // LESSONS
-LOW_LINE_FEN = 100_000
-"""The large-transfer line during the story: under one lesson's fee, so that the payout must be held."""
-STARTS_IN, LASTS = timedelta(seconds=10), timedelta(seconds=2)
+LOW_LINE_FEN = 10_000
+"""The large-transfer line during the story: under any lesson's fee, so that the payout must be held."""
+STARTS_IN, LASTS = timedelta(seconds=12), timedelta(seconds=2)
+LATEST_END = clock_time(20, 30)
+"""In Shanghai; a class may not meet any later, so the story then has a lesson marked that took place before."""
 ALERT_SECONDS = 5.0
 PAID_OUT = "paid_out"
 ACCOUNTS = {
@@ -52,8 +56,22 @@ class Cast:
             await person.aclose()
 
 
-async def play(folder: Path, console: Console) -> None:
-    """Play the story. Raises Unexpected where something is not as it should be, NotFound `sample.not_running`."""
+def may_meet_at(first: datetime, lasts: timedelta) -> bool:
+    """Whether a class may meet from an instant on: it ends on the same business date, and not in the night."""
+    starts, ends = first.astimezone(SHANGHAI), (first + lasts).astimezone(SHANGHAI)
+    return starts.date() == ends.date() and ends.time() <= LATEST_END
+
+
+def noon_after(instant: datetime) -> datetime:
+    """Noon in Shanghai on the day after an instant's."""
+    return datetime.combine(business_date(instant) + timedelta(days=1), clock_time(12), SHANGHAI)
+
+
+async def play(folder: Path, console: Console, *, evening: bool = False) -> None:
+    """Play the story, where wished as it goes in the evening.
+
+    Raises Unexpected where something is not as it should be, NotFound `sample.not_running`.
+    """
     path = folder / "demo.json"
     if not path.exists():
         raise NotFound("sample.not_running", f"找不到 {path}：请先运行 make run")
@@ -63,7 +81,7 @@ async def play(folder: Path, console: Console) -> None:
     except httpx.ConnectError as cause:
         raise NotFound("sample.not_running", f"{facts['base_url']} 没有应答：请先运行 make run") from cause
     try:
-        await Demo(facts, people, console).play()
+        await Demo(facts, people, console, evening).play()
     finally:
         await people.aclose()
 
@@ -80,12 +98,15 @@ async def _sign_in(facts: Json) -> Cast:
 class Demo:
     """One telling of the story."""
 
-    def __init__(self, facts: Json, people: Cast, console: Console) -> None:
+    def __init__(self, facts: Json, people: Cast, console: Console, evening: bool) -> None:
         self._base_url = facts["base_url"]
         self._district = facts["district"]
         self._people = people
         self._console = console
+        self._first_at = datetime.now(UTC) + STARTS_IN
+        self._evening = evening or not may_meet_at(self._first_at, LASTS)
         self._class: Json = {}
+        self._lesson: Json = {}
         self._institution_id = ""
         self._contract: Json = {}
         self._book: list[tuple[str, dict[str, int]]] = []
@@ -121,15 +142,23 @@ class Demo:
         await self._say_what_waits()
 
     async def _open_class(self) -> None:
-        """The institution opens a class whose first meeting is over in seconds, so that the story needs no waiting."""
-        teachers = await self._people.institution.get("/institution/teachers")
-        first = datetime.now(UTC) + STARTS_IN
-        starts = [first, *(first + timedelta(hours=n) for n in range(2, LESSONS + 1))]
+        """The institution files a class of a new teacher, and an officer approves it.
+
+        Its first meeting is over in seconds, so that the story needs no waiting; in the evening it is tomorrow at noon.
+        """
+        first = noon_after(self._first_at) if self._evening else self._first_at
+        starts = [first + timedelta(days=n) for n in range(LESSONS)]
         sessions = [{"starts_at": at.isoformat(), "ends_at": (at + LASTS).isoformat()} for at in starts]
-        name = f"演示班 {first.astimezone():%m%d-%H%M%S}"
-        body = {"teacher_id": teachers["items"][0]["id"], "name": name, "subject": "演示", "price_fen": PRICE_FEN, "seats": 1}
-        self._class = await self._people.institution.post("/institution/classes", body | {"sessions": sessions})
-        self._say("机构", f"开班“{name}”：{LESSONS} 课时 {yuan(PRICE_FEN)}，第一次课 {STARTS_IN.seconds} 秒后开始")
+        name = f"演示班 {self._first_at.astimezone(SHANGHAI):%m%d-%H%M%S}"
+        teacher = {"name": "郑演示", "certificate_no": f"2023{self._first_at:%Y%m%d%H%M%S%f}", "subject": "演示"}
+        teacher_id = (await self._people.institution.post("/institution/teachers", teacher))["id"]
+        body = {"teacher_id": teacher_id, "name": name, "subject": "演示", "price_fen": PRICE_FEN, "seats": 1, "sessions": sessions}
+        self._class = await self._people.institution.post("/institution/classes", body)
+        begins = "明天中午开始" if self._evening else f"第一次课 {STARTS_IN.seconds} 秒后开始"
+        self._say("机构", f"提交班课备案“{name}”：{LESSONS} 课时 {yuan(PRICE_FEN)}，{begins}")
+        decided = await self._people.supervision.post(f"/supervision/classes/{self._class['id']}/approve", {"reason": "材料齐全，教师持证"})
+        self._expect("备案结果", decided["status"], "opened")
+        self._say("监管", "批准备案，家长可以报名")
         self._institution_id = (await self._people.parent.get(f"/public/classes/{self._class['id']}"))["institution_id"]
 
     async def _enrol(self) -> None:
@@ -137,7 +166,8 @@ class Demo:
         size = await get_image(f"{self._base_url}/qr/district.png?district={self._district}")
         institutions = await self._people.parent.get("/public/institutions", district=self._district)
         self._say("家长", f"扫全区一码（PNG {size} 字节），看到 {len(institutions['items'])} 家机构")
-        child = await self._people.parent.post("/parent/students", {"name": "陈小演", "birth_month": "2017-06"})
+        agreed = (await self._people.parent.get("/parent/consent-text"))["version"]
+        child = await self._people.parent.post("/parent/students", {"name": "陈小演", "birth_month": "2017-06", "consent": agreed})
         body = {"class_id": self._class["id"], "student_id": child["id"]}
         self._contract = await self._people.parent.post("/parent/contracts", body)
         self._expect("合同金额", self._contract["amount_fen"], PRICE_FEN)
@@ -156,27 +186,53 @@ class Demo:
         self._say("家长", f"在银行收银台支付 {yuan(PRICE_FEN)}；{seconds:.1f} 秒后全部进入监管（付款 {payment['payment_no']}）")
 
     async def _teach(self) -> None:
-        """The first class session takes place, and the institution marks it with the child present."""
+        """A class session is over, and the institution marks it with those who paid for it present."""
+        session = await (self._session_of_before() if self._evening else self._first_session())
+        present = [each["student_id"] for each in session["students"] if each["status"] == "scheduled"]
+        delivery = await self._people.institution.post(
+            f"/institution/class-sessions/{session['id']}/delivery", {"attended_student_ids": present}
+        )
+        self._expect("已上课时", delivery["delivered"], len(present))
+        children = await self._own_children()
+        self._lesson = next(each for each in delivery["lessons"] if each["student_id"] in children)
+        self._say("机构", f"{session['class_name']}第 {session['number']} 次课结束，登记到课 {len(present)} 人；钱还在监管账户")
+
+    async def _first_session(self) -> Json:
+        """That of the new class, once it is over."""
         found = await self._people.institution.get("/institution/class-sessions", class_id=self._class["id"])
         first = found["items"][0]
         await asyncio.sleep(max(0.0, (datetime.fromisoformat(first["ends_at"]) - datetime.now(UTC)).total_seconds() + 0.1))
-        body = {"attended_student_ids": [self._contract["student"]["id"]]}
-        delivery = await self._people.institution.post(f"/institution/class-sessions/{first['id']}/delivery", body)
-        self._expect("已上课时", delivery["delivered"], 1)
-        self._say("机构", "第 1 次课结束，登记到课 1 人；钱还在监管账户")
+        return await self._people.institution.get(f"/institution/class-sessions/{first['id']}")
+
+    async def _session_of_before(self) -> Json:
+        """The last one that is over, is not marked yet, and was paid for by the parent."""
+        children, now = await self._own_children(), datetime.now(UTC)
+        found = await self._people.institution.get("/institution/class-sessions", status="scheduled", limit=100)
+        over = [each for each in found["items"] if datetime.fromisoformat(each["ends_at"]) <= now]
+        for each in reversed(over):
+            session = await self._people.institution.get(f"/institution/class-sessions/{each['id']}")
+            if any(line["student_id"] in children and line["status"] == "scheduled" for line in session["students"]):
+                return session
+        raise Unexpected("没有待登记的课次：请在白天演示，或换一个空的数据目录重新运行 make run")
+
+    async def _own_children(self) -> set[str]:
+        return {each["id"] for each in (await self._people.parent.get("/parent/students"))["items"]}
 
     async def _confirm(self) -> None:
         """The parent confirms that lesson, twice with the same key and once more with another: it is released once."""
-        waiting = await self._people.parent.get("/parent/lessons", status="delivered", limit=100)
-        lesson = next(each for each in waiting["items"] if each["contract_id"] == self._contract["id"])
-        body, key = {"lesson_ids": [lesson["id"]]}, f"demo-{lesson['id']}"
+        body, key = {"lesson_ids": [self._lesson["id"]]}, f"demo-{self._lesson['id']}"
         answers = [await self._people.parent.post("/parent/confirmations", body, key) for _ in range(2)]
         again = await self._people.parent.post("/parent/confirmations", body)
         self._expect("两次同样的请求得到同样的回答", answers[1], answers[0])
         self._expect("确认结果", answers[0]["items"][0]["outcome"], "confirmed")
-        self._expect("划拨金额", answers[0]["items"][0]["released_fen"], LESSON_FEN)
+        self._expect("划拨金额", answers[0]["items"][0]["released_fen"], self._lesson["price_fen"])
         self._expect("再次确认", again["items"][0]["outcome"], "already_confirmed")
-        self._say("家长", f"确认第 1 课时：{yuan(LESSON_FEN)} 划为应付机构，重复确认不重复划拨")
+        self._say("家长", f"确认这一课时：{yuan(self._lesson['price_fen'])} 划为应付机构，重复确认不重复划拨")
+
+    @property
+    def _untaught_fen(self) -> int:
+        """What the new contract still holds when the parent leaves."""
+        return PRICE_FEN if self._evening else PRICE_FEN - LESSON_FEN
 
     async def _settle(self) -> Json:
         """The settlement run drafts a payout; it is over the line, so it is held, and the officer hears of it at once."""
@@ -208,7 +264,7 @@ class Demo:
         """The parent asks for the untaught lessons' fees and gets them back on the account that paid."""
         body = {"contract_id": self._contract["id"], "reason": "时间冲突，不再上课"}
         refund = await self._people.parent.post("/parent/refunds", body)
-        self._expect("退费金额", refund["amount_fen"], PRICE_FEN - LESSON_FEN)
+        self._expect("退费金额", refund["amount_fen"], self._untaught_fen)
         _, seconds = await self._people.parent.wait_for(
             f"/parent/refunds/{refund['refund_no']}", "退到账", lambda found: found["status"] == "settled"
         )
@@ -227,8 +283,13 @@ class Demo:
 
     def _show(self, payout_fen: int) -> None:
         """The institution's book after each act, and that what changed from first to last is what the story moved."""
-        refunded_fen = PRICE_FEN - LESSON_FEN
-        moved = {"cash": PRICE_FEN - payout_fen - refunded_fen, "payable": LESSON_FEN - payout_fen, PAID_OUT: payout_fen}
+        refunded_fen, earned_fen = self._untaught_fen, self._lesson["price_fen"]
+        moved = {
+            "cash": PRICE_FEN - payout_fen - refunded_fen,
+            "escrow": PRICE_FEN - refunded_fen - earned_fen,
+            "payable": earned_fen - payout_fen,
+            PAID_OUT: payout_fen,
+        }
         table = Table(
             "", *(title for title, _ in self._book), title="机构账簿：每一步之后钱在哪里（元）", box=box.SIMPLE, padding=(0, 1, 0, 0)
         )
@@ -240,9 +301,15 @@ class Demo:
             if any(held):
                 table.add_row(title, *(yuan(fen).removeprefix("¥") for fen in held))
         self._console.print(table)
-        self._console.print(f"缴入 {yuan(PRICE_FEN)} = 原路退回家长 {yuan(refunded_fen)} + 上课所得 {yuan(LESSON_FEN)}，转入机构结算账户。")
-        if payout_fen > LESSON_FEN:
-            self._console.print(f"同一笔结算还转出了此前已确认的 {yuan(payout_fen - LESSON_FEN)}。")
+        if self._evening:
+            self._console.print(f"缴入 {yuan(PRICE_FEN)} = 原路退回家长 {yuan(refunded_fen)}；晚间不能上课，")
+            self._console.print(f"上课所得 {yuan(earned_fen)} 来自此前合同的一课时，转入机构结算账户。")
+        else:
+            self._console.print(
+                f"缴入 {yuan(PRICE_FEN)} = 原路退回家长 {yuan(refunded_fen)} + 上课所得 {yuan(earned_fen)}，转入机构结算账户。"
+            )
+        if payout_fen > earned_fen:
+            self._console.print(f"同一笔结算还转出了此前已确认的 {yuan(payout_fen - earned_fen)}。")
 
     async def _say_what_waits(self) -> None:
         overview = await self._people.supervision.get("/supervision/overview")

@@ -20,7 +20,7 @@ _SCHOOLS = (
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A kind of institution: what it calls itself and what it teaches."""
+    """A kind of institution: what it calls itself and what it teaches. None teaches school subjects, which have no lessons on days off."""
 
     kind: str
     title: str
@@ -32,7 +32,6 @@ TRADES = (
     Trade("arts", "艺术培训学校", (("创意美术", "美术"), ("少儿书法", "书法"), ("中国舞", "舞蹈"), ("钢琴启蒙", "音乐"))),
     Trade("sports", "体育俱乐部", (("少儿篮球", "篮球"), ("羽毛球", "羽毛球"), ("跆拳道", "跆拳道"), ("轮滑", "轮滑"))),
     Trade("science", "科技培训中心", (("机器人编程", "编程"), ("科学实验", "科学"), ("航模制作", "航模"), ("无人机", "航空"))),
-    Trade("subject", "文化培训学校", (("初中数学", "数学"), ("初中英语", "英语"), ("初中物理", "物理"), ("初中语文", "语文"))),
     Trade("other", "素质教育培训学校", (("少儿口才", "口才"), ("围棋", "棋类"), ("国际象棋", "棋类"), ("研学实践", "综合"))),
 )
 

@@ -4,8 +4,9 @@ A plan is made again wherever it is needed, so a district of any size needs no m
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
@@ -42,6 +43,8 @@ class ClassPlan:
     opens_on: date
     price_fen: int
     sessions: tuple[tuple[datetime, datetime], ...]
+    teacher: int = 0
+    """Its position among the institution's teachers."""
 
     @property
     def ends_on(self) -> date:
@@ -76,13 +79,14 @@ class FamilyPlan:
 
 @dataclass(frozen=True, slots=True)
 class InstitutionPlan:
-    """An institution, its classes and its families."""
+    """An institution, the subjects of its teachers, its classes and its families."""
 
     number: int
     name: str
     place: str
     trade: Trade
     lines: Lines
+    teachers: tuple[str, ...]
     classes: tuple[ClassPlan, ...]
     families: tuple[FamilyPlan, ...]
 
@@ -95,10 +99,10 @@ def plan_institution(seed: int, number: int, place: str, first_on: date, days: i
     chance = dice(seed, "institution", number)
     trade = TRADES[number % len(TRADES)]
     if volume_fen is None:
-        classes = tuple(_classes(chance, trade, first_on, days))
+        teachers, classes = _staffed(_classes(chance, trade, first_on, days))
         families = tuple(_families(chance, number, classes, first_on))
     else:
-        classes = tuple(_classes_for(chance, trade, first_on, days, volume_fen))
+        teachers, classes = _staffed(_classes_for(chance, trade, first_on, days, volume_fen))
         families = tuple(_families_for(chance, number, classes, first_on + timedelta(days=days), volume_fen))
     watched_closely = number % 5 == 2
     lines = Lines(
@@ -106,7 +110,7 @@ def plan_institution(seed: int, number: int, place: str, first_on: date, days: i
         large_day_fen=10_000_000,
         minimum_balance_fen=chance.choice((200_000, 500_000, 3_000_000)),
     )
-    return InstitutionPlan(number, invented.school_name(number, place, trade), place, trade, lines, classes, families)
+    return InstitutionPlan(number, invented.school_name(number, place, trade), place, trade, lines, teachers, classes, families)
 
 
 def _classes(chance: random.Random, trade: Trade, first_on: date, days: int) -> list[ClassPlan]:
@@ -136,6 +140,28 @@ def _classes_for(chance: random.Random, trade: Trade, first_on: date, days: int,
         opens_on = max(first_on, begins_on - timedelta(days=2))
         classes.append(ClassPlan(f"{course}{number + 1}班", subject, opens_on, price_fen, sessions))
     return classes
+
+
+def _staffed(classes: Sequence[ClassPlan]) -> tuple[tuple[str, ...], tuple[ClassPlan, ...]]:
+    """The subjects of as few teachers as it takes, and the classes, each with one of its subject who is free whenever it meets."""
+    teachers: list[str] = []
+    busy: list[dict[date, list[datetime]]] = []
+    staffed = []
+    for course in classes:
+        able = [n for n, subject in enumerate(teachers) if subject == course.subject and _is_free(busy[n], course)]
+        if not able:
+            able = [len(teachers)]
+            teachers.append(course.subject)
+            busy.append(defaultdict(list))
+        for starts_at, _ in course.sessions:
+            busy[able[0]][starts_at.date()].append(starts_at)
+        staffed.append(replace(course, teacher=able[0]))
+    return tuple(teachers), tuple(staffed)
+
+
+def _is_free(busy: dict[date, list[datetime]], course: ClassPlan) -> bool:
+    taken = ((starts_at, each) for starts_at, _ in course.sessions for each in busy.get(starts_at.date(), ()))
+    return all(abs(starts_at - each) >= _SESSION for starts_at, each in taken)
 
 
 def _sessions(begins_on: date, weekdays: Sequence[int], starts: time, count: int) -> tuple[tuple[datetime, datetime], ...]:

@@ -31,7 +31,7 @@ PARENT = 1
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A class: when it first meets (days from today), how often, how many times, at what hour."""
+    """A class: when it first meets (days from today), how often, how many times, at what hour, and where."""
 
     name: str
     subject: str
@@ -42,6 +42,8 @@ class Course:
     every: int
     lessons: int
     starts: time
+    room: str
+    materials: tuple[str, ...] = ()
 
     def sessions(self) -> list[tuple[datetime, datetime]]:
         """Its meetings of an hour and a half."""
@@ -71,15 +73,17 @@ SCHOOLS = {
     "science": School("成都市龙泉驿区启思科技培训中心", "science", "龙泉驿区公园路 5 号", _lines(2_000_000), "沈致远", "编程"),
 }
 COURSES = {
-    "painting": Course("创意美术集训班", "美术", "arts", 280_000, 12, -11, 1, 14, time(16)),
-    "writing": Course("少儿书法基础班", "书法", "arts", 150_000, 10, -9, 2, 10, time(10, 30)),
-    "ink": Course("国画入门班", "美术", "arts", 180_000, 12, 3, 3, 12, time(14)),
-    "choir": Course("少儿合唱班", "音乐", "arts", 96_000, 15, 5, 7, 8, time(10)),
-    "basketball": Course("少儿篮球训练营", "篮球", "sports", 240_000, 16, -10, 1, 16, time(17)),
-    "badminton": Course("羽毛球提高班", "羽毛球", "sports", 120_000, 8, 2, 4, 10, time(18)),
-    "robots": Course("机器人编程启蒙班", "编程", "science", 380_000, 10, -8, 2, 10, time(14)),
-    "drones": Course("无人机飞行班", "航空", "science", 320_000, 8, 4, 7, 8, time(9, 30)),
+    "painting": Course("创意美术集训班", "美术", "arts", 280_000, 12, -11, 1, 14, time(16), "画室", ("素描本", "水粉颜料")),
+    "writing": Course("少儿书法基础班", "书法", "arts", 150_000, 10, -9, 2, 10, time(10, 30), "书法教室", ("楷书入门字帖",)),
+    "ink": Course("国画入门班", "美术", "arts", 180_000, 12, 3, 3, 12, time(14), "画室", ("国画颜料", "生宣")),
+    "choir": Course("少儿合唱班", "音乐", "arts", 96_000, 15, 5, 7, 8, time(9), "排练厅", ("儿童合唱歌曲集",)),
+    "basketball": Course("少儿篮球训练营", "篮球", "sports", 240_000, 16, -10, 1, 16, time(17), "一号馆"),
+    "badminton": Course("羽毛球提高班", "羽毛球", "sports", 120_000, 8, 2, 4, 10, time(19), "二号馆"),
+    "robots": Course("机器人编程启蒙班", "编程", "science", 380_000, 10, -8, 2, 10, time(14), "创客空间", ("图形化编程手册",)),
+    "drones": Course("无人机飞行班", "航空", "science", 320_000, 8, 4, 7, 8, time(9, 30), "操场"),
 }
+FILED = Course("硬笔书法晚间班", "书法", "arts", 120_000, 12, 7, 7, 8, time(18, 30), "书法教室", ("硬笔字帖",))
+"""A class that waits for an officer."""
 CHILDREN = {
     "陈子涵": (1, "2016-09"),
     "陈一诺": (1, "2018-03"),
@@ -134,6 +138,7 @@ class Story:
         self._stage = stage
         self._passwords = passwords
         self._institutions: dict[str, UUID] = {}
+        self._teachers: dict[str, UUID] = {}
         self._classes: dict[str, UUID] = {}
         self._families: dict[str, Family] = {}
 
@@ -153,6 +158,7 @@ class Story:
         finally:
             await self._stage.set_time(None)
         await self._stage.rest()
+        await self._file(FILED, decided=False)
         await self._let_in("institution", "教务老师", self._institutions["arts"])
 
     async def _open(self) -> None:
@@ -162,11 +168,14 @@ class Story:
         for serial, (key, school) in enumerate(SCHOOLS.items(), start=1):
             entered = await self._stage.institution(serial, school.name, school.kind, school.address, school.lines)
             self._institutions[key] = entered.id
-            teacher_id = await self._stage.teacher(entered.id, school.teacher, f"2023510112{serial:04d}", school.subject)
-            for name, course in COURSES.items():
-                if course.institution == key:
-                    facts = (course.name, course.subject, course.price_fen, course.seats, course.sessions())
-                    self._classes[name] = (await self._stage.open_class(entered.id, teacher_id, *facts)).training_class.id
+            self._teachers[key] = await self._stage.teacher(entered.id, school.teacher, f"2023510112{serial:04d}", school.subject)
+        for name, course in COURSES.items():
+            self._classes[name] = await self._file(course, decided=True)
+
+    async def _file(self, course: Course, *, decided: bool) -> UUID:
+        institution_id, teacher_id = self._institutions[course.institution], self._teachers[course.institution]
+        facts = (course.name, course.subject, course.price_fen, course.seats, course.sessions(), course.room, course.materials)
+        return (await self._stage.open_class(institution_id, teacher_id, *facts, decided=decided)).training_class.id
 
     async def _enrol(self) -> None:
         """Everybody pays in time but one family, whose money arrives after its code has expired and goes back."""

@@ -21,10 +21,11 @@ from app.payments import service as payments
 from app.payments.models import Payment
 from app.refunds import service as refunds
 from app.refunds.models import Refund
-from app.registry import service as registry
+from app.registry import classes, consenting, families, institutions, teachers
+from app.registry.courses import Course
+from app.registry.families import ChildDraft
 from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
-from app.registry.rules import ClassDraft, InstitutionDraft
-from app.registry.service import ChildDraft, Course
+from app.registry.rules import ClassDraft, Contact, InstitutionDraft, Licence
 from app.security import InstitutionStaff, Parent, Staff, StaffRole, SupervisionStaff, create_staff
 from app.settlement import jobs as settlement
 from app.settlement.models import Payout
@@ -106,9 +107,20 @@ class Stage:
         numbers = supervised_no(serial), settlement_no(serial)
         for number in numbers:
             await self.bank.open_account(number, name, client=self.connection)
-        draft = InstitutionDraft(self._credit_code(serial), name, kind, address, self.connection, *numbers)
+        draft = InstitutionDraft(
+            self._credit_code(serial),
+            name,
+            kind,
+            address,
+            self.connection,
+            *numbers,
+            licence=_licence(serial),
+            for_profit=True,
+            legal_representative="张示例",
+            contact=Contact("李示例", f"139{serial:08d}"),
+        )
         async with self.district.transaction() as session:
-            entered = await registry.create_institution(session, draft)
+            entered = await institutions.create_institution(session, draft)
             await supervision.set_thresholds(session, "system", entered.id, lines)
         return entered
 
@@ -121,16 +133,22 @@ class Stage:
         price_fen: int,
         seats: int,
         sessions: Sequence[tuple[datetime, datetime]],
+        room: str | None = None,
+        materials: Sequence[str] = (),
+        *,
+        decided: bool = True,
     ) -> Course:
-        """A class with one lesson for each meeting."""
+        """A class with one lesson for each meeting: already approved, or filed by its institution and waiting for an officer."""
+        draft = ClassDraft(teacher_id, name, subject, price_fen, len(sessions), seats, sessions, materials=materials, room=room)
         async with self.district.transaction() as session:
-            draft = ClassDraft(teacher_id, name, subject, price_fen, len(sessions), seats, sessions)
-            return await registry.open_class(session, institution_id, draft)
+            if decided:
+                return await classes.open_class(session, institution_id, draft)
+            return await classes.file_class(session, InstitutionStaff(self.district.code, uuid7(), uuid7(), institution_id), draft)
 
     async def teacher(self, institution_id: UUID, name: str, certificate_no: str, subject: str) -> UUID:
         """A teacher of an institution."""
         async with self.district.transaction() as session:
-            return (await registry.create_teacher(session, institution_id, name, certificate_no, subject)).id
+            return (await teachers.create_teacher(session, institution_id, name, certificate_no, subject)).id
 
     async def family(self, phone: str, payer_name: str, child: str, birth_month: str) -> Family:
         """The guardian of this phone with this child; the same again is the same family."""
@@ -140,10 +158,10 @@ class Stage:
     async def families(self, drafts: Sequence[FamilyDraft]) -> list[Family]:
         """The same for several families in one transaction."""
         async with self.district.transaction() as session:
-            guardians = await registry.guardians_for_phones(session, [draft.phone for draft in drafts])
+            guardians = await families.guardians_for_phones(session, [draft.phone for draft in drafts])
             entered = zip(guardians, drafts, strict=True)
-            children = [ChildDraft(guardian.id, draft.child, draft.birth_month) for guardian, draft in entered]
-            students = await registry.add_students(session, children)
+            children = [ChildDraft(guardian.id, draft.child, draft.birth_month, consent=consenting.CURRENT) for guardian, draft in entered]
+            students = await families.add_students(session, children)
         return [
             Family(Parent(self.district.code, uuid7(), guardian.id), student.id, f"6222{draft.phone}", draft.payer_name)
             for guardian, student, draft in zip(guardians, students, drafts, strict=True)
@@ -249,6 +267,11 @@ class Stage:
     def _credit_code(self, serial: int) -> str:
         body = f"52{self.district.code}MA{serial:07d}"
         return body + str(uscc.calc_check_digit(body))
+
+
+def _licence(serial: int) -> Licence:
+    year = clock.today().year
+    return Licence(f"教民示例{serial:07d}号", "示例区教育局", "非学历校外培训", date(year - 2, 1, 1), date(year + 3, 12, 31))
 
 
 def supervised_no(serial: int) -> str:

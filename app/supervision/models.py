@@ -1,10 +1,10 @@
-"""Thresholds, alerts and clearances."""
+"""Thresholds, alerts and clearances; what is published about institutions, and what the public reports."""
 
 from datetime import datetime
 from typing import Any, get_args
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, text
 from sqlalchemy import CheckConstraint as Check
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -91,3 +91,58 @@ class Clearance(Base):
     reason: Mapped[str | None]
     decided_by: Mapped[UUID | None]
     decided_at: Mapped[datetime]
+
+
+class PublishedFacts(Base):
+    """公示: what parents may know about an institution's money and reliability, counted now and then, never while a page is shown."""
+
+    __tablename__ = "published_facts"
+    __table_args__ = (
+        Check("least(refunds, lessons, disputes, class_sessions, cancelled, moved) >= 0", name="counts"),
+        Check("(refunds = 0) = (refund_median_hours IS NULL)", name="refunds"),
+        Check("(coverage_bps IS NULL) = (coverage_at IS NULL)", name="coverage"),
+        Index(None, "counted_at"),
+    )
+
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"), primary_key=True)
+    coverage_bps: Mapped[int | None]
+    """What the bank reported against what untaught lessons are worth; empty without either."""
+    coverage_at: Mapped[datetime | None]
+    refunds: Mapped[int] = mapped_column(Integer)
+    """Paid back in the window, and the median time from request to payment."""
+    refund_median_hours: Mapped[int | None] = mapped_column(Integer)
+    lessons: Mapped[int] = mapped_column(Integer)
+    """Taught in the window, and how many of them were disputed."""
+    disputes: Mapped[int] = mapped_column(Integer)
+    class_sessions: Mapped[int] = mapped_column(Integer)
+    """Planned in the window, and how many of them were called off or moved to another time."""
+    cancelled: Mapped[int] = mapped_column(Integer)
+    moved: Mapped[int] = mapped_column(Integer)
+    counted_at: Mapped[datetime]
+
+
+class ScanReport(Base):
+    """A QR code that somebody met and that is not this district's, as the public reported it. Opened → handled."""
+
+    __tablename__ = "scan_report"
+    __table_args__ = (
+        one_of("status", "opened", "handled"),
+        Check("(status = 'handled') = (handled_at IS NOT NULL AND handled_by IS NOT NULL AND answer IS NOT NULL)", name="handled"),
+        Check("length(content) BETWEEN 1 AND 2000 AND length(place) <= 100 AND length(note) <= 500", name="lengths"),
+        Index(None, "content_sha256"),
+        Index(None, "reported_at"),
+        Index("ix_scan_report_opened", "id", postgresql_where=text("status = 'opened'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    content: Mapped[str]
+    """What the code says. Shown as text only, never opened."""
+    content_sha256: Mapped[bytes]
+    place: Mapped[str]
+    """Where it was met, in the reporter's words; may be empty."""
+    note: Mapped[str]
+    status: Mapped[str]
+    reported_at: Mapped[datetime]
+    answer: Mapped[str | None]
+    handled_by: Mapped[UUID | None]
+    handled_at: Mapped[datetime | None]

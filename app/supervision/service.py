@@ -10,13 +10,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
+from app.audit import clean_reason
 from app.banking import service as banking
 from app.banking.models import Instruction
 from app.db import district_of, fixed
 from app.errors import BadInput, Conflict, NotFound
 from app.ids import uuid7
 from app.lessons import service as lessons
-from app.lessons.rules import clean_reason
 from app.lessons.service import Ruling
 from app.money import MAX_FEN
 from app.refunds import service as refunds

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from bank_adapters.mock_bank import books, instructions, later, orders
-from bank_adapters.mock_bank.forms import CloseForm, CollectionForm, Form, RefundForm, TransferForm
+from bank_adapters.mock_bank.forms import CloseForm, CollectionForm, Form, HolderForm, RefundForm, TransferForm
 from bank_adapters.mock_bank.knobs import Call
 from bank_adapters.mock_bank.office import Office
 from bank_adapters.mock_bank.store import Refusal, to_text
@@ -116,6 +116,16 @@ async def balance(account_no: str, visit: Visiting) -> Response:
         return {"account_no": account_no, "balance_fen": row["balance_fen"], "as_of": to_text(visit.office.store.now())}
 
     return await _serve(visit, Call("balance", None, account_no), effect)
+
+
+@router.post("/holders/check")
+async def check_holder(form: HolderForm, visit: Visiting) -> Response:
+    """Whether an account, whoever has it, bears a name."""
+
+    def effect() -> dict[str, Any]:
+        return books.check_holder(visit.office.store, visit.client, form.account_no, form.holder_name)
+
+    return await _serve(visit, Call("check_holder", None, form.account_no), effect)
 
 
 @router.get("/statement")

@@ -69,6 +69,14 @@ def clients_account(store: Store, client: str, account_no: str) -> sqlite3.Row:
     return row
 
 
+def check_holder(store: Store, client: str, account_no: str, holder_name: str) -> dict[str, Any]:
+    """Whether an account bears a name, and belongs to the client. Raises Refusal `account_unknown`."""
+    row = find_account(store, account_no)
+    if row is None or account_no == VAULT:
+        raise Refusal("account_unknown", 404)
+    return {"account_no": account_no, "name_matches": row["holder_name"] == holder_name, "instructable": row["client"] == client}
+
+
 def pay(store: Store, payment: Payment) -> date:
     """Move the money between two known accounts, inside a transaction; its value date. The balance is the caller's to check."""
     source, target = (find_account(store, no) for no in (payment.source_no, payment.target_no))

@@ -15,6 +15,7 @@ from bank_adapters.port import (
     BankRefused,
     BankUnknown,
     CollectionRequest,
+    HolderCheck,
     Instruction,
     Movement,
     Notice,
@@ -28,6 +29,7 @@ from bank_adapters.port import (
 T = TypeVar("T")
 
 UNKNOWN_REFERENCE = "reference_unknown"
+UNKNOWN_ACCOUNT = "account_unknown"
 _NOT_ABOUT_THE_REQUEST = (401, 403, 408, 429)
 """A wrong key or too many calls: no decision about an instruction, so none is rejected for it."""
 
@@ -99,6 +101,15 @@ class MockBank(Bank):
     async def balance(self, account_no: str) -> Balance:
         """The account's balance as of now. Raises BankRefused `account_unknown`, BankUnknown."""
         return await self._ask(_balance, "GET", "/balance", params={"account_no": account_no})
+
+    async def check_holder(self, account_no: str, holder_name: str) -> HolderCheck | None:
+        """Whether an account bears a name; None where there is no such account. Raises BankRefused, BankUnknown."""
+        try:
+            return await self._ask(_holder_check, "POST", "/holders/check", body={"account_no": account_no, "holder_name": holder_name})
+        except BankRefused as refused:
+            if refused.code == UNKNOWN_ACCOUNT:
+                return None
+            raise
 
     async def statement(self, value_on: date) -> Statement:
         """All accounts of the connection for one value day. Raises BankUnknown."""
@@ -219,6 +230,10 @@ def _order_or_instruction(found: Any) -> Order | Instruction:
 
 def _balance(found: Any) -> Balance:
     return Balance(_text(found["account_no"]), _fen(found["balance_fen"]), datetime.fromisoformat(found["as_of"]))
+
+
+def _holder_check(found: Any) -> HolderCheck:
+    return HolderCheck(_text(found["account_no"]), found["name_matches"] is True, found["instructable"] is True)
 
 
 def _statement(found: Any) -> Statement:

@@ -60,6 +60,13 @@ class TransferForm(Form):
     amount_fen: Fen
 
 
+class HolderForm(Form):
+    """Does this account bear this name?"""
+
+    account_no: AccountNo
+    holder_name: Name
+
+
 class PayerForm(Form):
     """Who pays at the cashier."""
 

@@ -9,7 +9,7 @@ from bank_adapters.mock_bank.store import Store
 CallKnob = Literal["down", "timeout_before", "timeout_after", "error_after", "late", "late_unseen", "reject", "return_after_success"]
 NoticeKnob = Literal["notice_duplicate", "notice_delay", "notice_lost", "notice_reorder"]
 KnobKind = CallKnob | NoticeKnob
-Operation = Literal["any", "collect", "close", "refund", "transfer", "query", "balance", "statement"]
+Operation = Literal["any", "collect", "close", "refund", "transfer", "query", "balance", "check_holder", "statement"]
 NOTICE_KNOBS: tuple[str, ...] = get_args(NoticeKnob)
 
 

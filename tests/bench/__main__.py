@@ -6,7 +6,7 @@ import sys
 from app.db import Database
 from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
-from tests.bench import confirming, growing, pages, posting, server
+from tests.bench import confirming, growing, judging, pages, posting, server
 from tests.bench.ground import DISTRICT, Ground, ground
 from tests.bench.serving import serving
 from tests.bench.table import Results
@@ -19,6 +19,7 @@ SECONDS = 2.0
 async def speeds() -> Results:
     """Everything that is measured on a district of a usual size."""
     results = Results("Side by side on this machine, medians of rounds")
+    _law(results)
     async with ground() as here:
         await here.database(DATABASE, confirming.SIZE)
         await here.run(DATABASE, server.TABLE)
@@ -26,6 +27,11 @@ async def speeds() -> Results:
         results.fact("the district's books after that", *await _books_hold(here))
         await _books(here, results)
     return results
+
+
+def _law(results: Results) -> None:
+    results.limit("judging one contract of 60 lessons, CPU", judging.judged(), "ms", 1)
+    results.limit("finding the nearest legal plan for it, CPU", judging.planned(), "ms", None)
 
 
 async def _web(here: Ground, results: Results) -> None:

@@ -31,9 +31,10 @@ CREATE TABLE bench_class AS
 SELECT (i - 1) * {classes} + c AS n, i, id AS institution_id, bench_id({began}, 5, (i - 1) * {classes} + c) AS id
 FROM bench_institution CROSS JOIN generate_series(1, {classes}) AS c;
 
-INSERT INTO training_class (id, institution_id, teacher_id, name, subject, price_fen, lesson_count, seats, starts_on, ends_on, status, created_at)
-SELECT id, institution_id, bench_id({began}, 4, i), '创意美术', '美术', {price} * {lessons}, {lessons}, {seats},
-    ({began})::date + 1, ({began})::date + {lessons}, 'opened', {began}
+INSERT INTO training_class (id, institution_id, teacher_id, name, subject, price_fen, listed_price_fen, lesson_count, lesson_minutes, seats,
+    starts_on, ends_on, status, created_at, decided_at, decision_reason)
+SELECT id, institution_id, bench_id({began}, 4, i), '创意美术', '美术', {price} * {lessons}, {price} * {lessons}, {lessons}, 60, {seats},
+    ({began})::date + 1, ({began})::date + {lessons}, 'opened', {began}, {began}, '登记'
 FROM bench_class;
 
 INSERT INTO class_session (id, class_id, institution_id, number, starts_at, ends_at, status, delivered_at)
@@ -58,9 +59,13 @@ SELECT bench_id({began}, 12, n), sha256(convert_to('{district}.' || lpad(n::text
     now() + interval '30 days'
 FROM bench_family;
 
-INSERT INTO student (id, name_enc, birth_month_enc, created_at) SELECT student_id, int8send(n), int8send(n), at FROM bench_family;
+INSERT INTO student (id, name_enc, birth_month_enc, consent_version, created_at)
+SELECT student_id, int8send(n), int8send(n), '1', at FROM bench_family;
 
 INSERT INTO guardianship (guardian_id, student_id, since) SELECT guardian_id, student_id, at FROM bench_family;
+
+INSERT INTO consent (id, guardian_id, student_id, act, version, text_sha256, at)
+SELECT bench_id({began}, 13, n), guardian_id, student_id, 'given', '1', sha256('1'), at FROM bench_family;
 
 INSERT INTO contract (id, contract_no, institution_id, class_id, student_id, guardian_id, amount_fen, status, judged_by, findings,
     created_at, lapses_at, paid_at)

@@ -96,9 +96,14 @@ class Ground:
 
 
 async def _name_people(connection: asyncpg.Connection) -> None:
-    """Give the first families phones and names under this installation's keys, so that pages can show them."""
-    guardians = await connection.fetch("SELECT id FROM guardian ORDER BY id LIMIT $1", NAMED)
-    students = await connection.fetch("SELECT id FROM student ORDER BY id LIMIT $1", NAMED)
+    """Give the first families phones and names under this installation's keys, so that pages can show them.
+
+    The last row of each table too: start-up tries both ends.
+    """
+    ends = "(SELECT id FROM {0} ORDER BY id LIMIT $1) UNION (SELECT id FROM {0} ORDER BY id DESC LIMIT 1)"
+    guardians = await connection.fetch(ends.format("guardian"), NAMED)
+    students = await connection.fetch(ends.format("student"), NAMED)
+    movements = await connection.fetch(ends.format("bank_movement"), 1)
     phones = [f"+86138{number:08d}" for number in range(len(guardians))]
     await connection.executemany(
         "UPDATE guardian SET phone_index = $2, phone_enc = $3 WHERE id = $1",
@@ -113,6 +118,10 @@ async def _name_people(connection: asyncpg.Connection) -> None:
             (row["id"], crypto.seal("王小明", f"student.name:{row['id']}"), crypto.seal("2017-05", f"student.birth_month:{row['id']}"))
             for row in students
         ],
+    )
+    await connection.executemany(
+        "UPDATE bank_movement SET counterparty_enc = $2 WHERE id = $1",
+        [(row["id"], crypto.seal("[]", f"bank_movement.counterparty:{row['id']}")) for row in movements],
     )
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.contracts import rules
+from app.registry.courses import Course
 from app.registry.models import ClassSession, Institution, TrainingClass
-from app.registry.service import Course
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

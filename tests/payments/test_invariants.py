@@ -14,10 +14,14 @@ from tests.world import CONNECTION, World
 SLICES = ("registry", "contracts", "payments")
 POISONS = {
     "registry.schedule": "UPDATE training_class SET lesson_count = lesson_count + 1",
-    "registry.overlap": "UPDATE class_session SET starts_at = starts_at - interval '2 days' WHERE number = 3",
+    "registry.overlap": "UPDATE class_session SET starts_at = starts_at - interval '2 days', teacher_id = NULL WHERE number = 3",
     "registry.one_institution": "UPDATE teacher SET institution_id = (SELECT max(id::text)::uuid FROM institution)",
+    "registry.decided": "UPDATE training_class SET status = 'filed', decided_at = NULL, decision_reason = NULL",
     "registry.price": "UPDATE training_class SET price_fen = lesson_count - 1",
     "registry.bank_accounts": "WITH gone AS (DELETE FROM statement_day) DELETE FROM bank_account WHERE role = 'settlement'",
+    "registry.listing": "UPDATE institution SET listing = 'black'",
+    "registry.paused": "INSERT INTO institution_change (id, institution_id, kind, new_value, reason, status, proposed_at, proposed_by)"
+    " SELECT gen_random_uuid(), id, 'address', 'x', 'x', 'proposed', now(), id FROM institution",
     "contracts.seats": "UPDATE training_class SET seats = 1",
     "contracts.amount": "UPDATE lesson SET price_fen = price_fen + 1 WHERE number = 1",
     "contracts.states": "UPDATE lesson SET status = 'lapsed' WHERE status = 'reserved' AND number = 1",

@@ -15,7 +15,7 @@ from app.lessons import service as lessons
 from app.payments import jobs, queries
 from app.payments.models import Payment, Receipt
 from app.payments.queries import ReceiptView
-from app.registry import service as registry
+from app.registry import classes, teachers
 from app.registry.models import Institution
 from app.registry.rules import ClassDraft
 from app.security import Parent
@@ -251,10 +251,10 @@ async def test_a_lesson_delivered_before_its_payment_was_known_is_missed(world: 
     institution = await world.institution()
     soon = clock.now() + timedelta(minutes=2)
     async with district.transaction() as session:
-        teacher = await registry.create_teacher(session, institution.id, "李老师", "CERT-SHORT", "美术")
+        teacher = await teachers.create_teacher(session, institution.id, "李老师", "CERT-SHORT", "美术")
         sessions = [(soon + timedelta(days=n), soon + timedelta(days=n, minutes=5)) for n in range(2)]
         draft = ClassDraft(teacher.id, "试听", "美术", 20_000, 2, 5, sessions)
-        course = await registry.open_class(session, institution.id, draft)
+        course = await classes.open_class(session, institution.id, draft)
     parent = await world.parent()
     contract = await world.sign(parent, course.training_class)
     payment = await world.order(parent, contract)

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.policy.packs import KINDS, pack_for
-from app.policy.selling import Finding, SaleFacts, judge_sale, months_later
+from app.policy.catalogue import KINDS
+from app.policy.charging import months_later
+from app.policy.facts import SaleFacts
+from app.policy.findings import Finding
+from app.policy.packs import pack_for
+from app.policy.selling import judge_sale
 
-NATION = pack_for("510112", date(2025, 9, 1))
+NATION = pack_for("440106", date(2025, 9, 1))
 NON_SUBJECT = ("arts", "sports", "science", "other")
 DAYS = st.dates(date(2023, 1, 1), date(2090, 1, 1))
 
@@ -107,6 +111,7 @@ def test_a_finding_quotes_the_rule_in_words_and_can_be_stored() -> None:
         "source": "教育部等十三部门《关于规范面向中小学生的非学科类校外培训的意见》（2022年12月）",
         "grade": "B",
         "message_zh": "非学科类培训一次收费不得超过¥5,000.00，本班¥5,000.01",
+        "binding": True,
     }
     span = finding(sale(first_on="2025-11-30", last_on="2026-03-01"), "charge.span", "month")
     assert (span.value, span.limit, span.source, span.grade) == ("2026-03-01", "2026-02-28", "教监管函〔2021〕2号", "B")

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from app import clock
-from app.registry import service as registry
+from app.registry import teachers
 from app.registry.models import Institution, Teacher
 from app.settlement import jobs as settlement_jobs
 from tests.portals.desks import Desks
@@ -14,7 +14,7 @@ from tests.world import World
 
 async def teacher_of(world: World, institution: Institution) -> Teacher:
     async with world.district.transaction() as session:
-        return await registry.create_teacher(session, institution.id, "周老师", f"C-{uuid4().hex[:8]}", "书法")
+        return await teachers.create_teacher(session, institution.id, "周老师", f"C-{uuid4().hex[:8]}", "书法")
 
 
 def class_of(teacher: Teacher) -> dict[str, Any]:
@@ -74,13 +74,13 @@ async def test_a_stranger_in_the_attendance_changes_nothing(desks: Desks, world:
     assert (await desk.get(f"/class-sessions/{meeting['id']}"))["status"] == "scheduled"
 
 
-async def test_a_class_opens_with_its_schedule(desks: Desks, world: World) -> None:
+async def test_a_class_is_filed_with_its_schedule(desks: Desks, world: World) -> None:
     institution = await world.institution()
     desk = await desks.institution(institution)
     opened = await desk.post("/classes", class_of(await teacher_of(world, institution)))
     assert opened.status_code == 201
     made = opened.json()
-    assert (made["price_fen"], made["lesson_count"], made["seats_left"], made["status"]) == (100_000, 3, 12, "opened")
+    assert (made["price_fen"], made["lesson_count"], made["seats_left"], made["status"]) == (100_000, 3, 12, "filed")
     assert (await desk.get("/classes"))["items"] == [made]
     assert await desk.get(f"/classes/{made['id']}") == made
     meetings = (await desk.get("/class-sessions", class_id=made["id"]))["items"]

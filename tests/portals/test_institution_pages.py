@@ -135,11 +135,11 @@ def class_form(teacher_id: str) -> dict[str, Any]:
     }
 
 
-async def test_a_class_is_opened_by_its_weekly_timetable(desks: Desks, world: World) -> None:
+async def test_a_class_is_filed_by_its_weekly_timetable(desks: Desks, world: World) -> None:
     await world.wait_until(clock.now().replace(year=2030, month=5, day=20))
     desk = await desks.institution(await world.institution())
     answer = await desk.submit("/classes", class_form(await enter_teacher(desk)))
-    assert "班课已开设" in await desk.told(answer)
+    assert "班课已提交备案" in await desk.told(answer)
     [made] = (await desk.get("/classes"))["items"]
     assert (made["price_fen"], made["lesson_count"], made["seats"]) == (120_050, 4, 10)
     meetings = [each["starts_at"] for each in (await desk.get("/class-sessions"))["items"]]
@@ -157,7 +157,7 @@ REFUSED = (
     ({"starts_on": "soon"}, "请填写开课日期"),
     ({"starts_on": "9999-12-31"}, "开课日期不合理"),
     ({"starts_at": "25:00"}, "请填写上课时间"),
-    ({"ends_at": "08:00"}, "结束时间须晚于开始时间"),
+    ({"ends_at": "08:00"}, "下课时间须晚于上课时间"),
     ({"teacher_id": "somebody"}, "没有这位教师"),
 )
 

@@ -53,7 +53,7 @@ async def taught(world: World, institution: Institution, parent: Parent, deliver
 
 async def test_from_a_child_to_money_in_escrow(world: World, home: Desk, institution: Institution) -> None:
     offered = await world.training_class(institution, lessons=3, price_fen=10_000)
-    child = await made(home.post("/students", {"name": "王小明", "birth_month": "2017-05"}))
+    child = await made(home.post("/students", {"name": "王小明", "birth_month": "2017-05", "consent": "1"}))
     assert (child["name"], child["birth_month"]) == ("王*明", "2017-05")
     assert (await home.get("/students"))["items"] == [child]
     contract = await made(home.post("/contracts", {"class_id": str(offered.id), "student_id": child["id"]}))
@@ -243,8 +243,15 @@ async def test_lists_go_page_by_page(world: World, home: Desk, parent: Parent, i
     ("path", "body", "expected"),
     [
         ("/students", {"name": "", "birth_month": "2017-05"}, (422, "request.invalid")),
-        ("/students", {"name": "王小明", "birth_month": "2017-13"}, (400, "registry.birth_month_invalid")),
-        ("/students", {"name": "王\u200b小明", "birth_month": "2017-05"}, (400, "registry.name_invalid")),
+        ("/students", {"name": "王小明", "birth_month": "2017-13", "consent": "1"}, (400, "registry.birth_month_invalid")),
+        ("/students", {"name": "王\u200b小明", "birth_month": "2017-05", "consent": "1"}, (400, "registry.name_invalid")),
+        ("/students", {"name": "王小明", "birth_month": "2017-05"}, (422, "registry.consent_needed")),
+        ("/students", {"name": "王小明", "birth_month": "2017-05", "consent": "0"}, (422, "registry.consent_needed")),
+        ("/students", {"name": "王小明", "birth_month": "2017-05", "consent": "1", "stage": "college"}, (422, "request.invalid")),
+        (f"/students/{NOBODY}/invitations", {}, (404, "registry.student_not_found")),
+        (f"/students/{NOBODY}/consent", {"consent": "1"}, (404, "registry.student_not_found")),
+        ("/invitations/acceptance", {"code": "AAAA-BBBB-CCCC", "consent": "1"}, (404, "registry.invitation_not_found")),
+        ("/invitations/acceptance", {"consent": "1"}, (422, "request.invalid")),
         ("/contracts", {"class_id": "x", "student_id": "y"}, (422, "request.invalid")),
         ("/contracts", {}, (422, "request.invalid")),
         ("/confirmations", {"lesson_ids": []}, (422, "request.invalid")),

@@ -74,7 +74,7 @@ async def test_a_newcomer_signs_in_enrols_and_gets_a_code_to_pay(world: World, d
     parent = Desk("parent", "", browser, browser)
     form = await parent.page(f"/classes/{offered.id}/enrol")
     assert "添加孩子" in shown(form)
-    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05"}
+    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
     contract = await parent.told(await parent.submit(f"/classes/{offered.id}/enrol", child))
     assert "合同已签订" in shown(contract)
     for fact in ("¥400.00", "王*明", "教监管函〔2021〕2号", "主流或政府媒体"):
@@ -93,7 +93,7 @@ def action(page: str) -> str:
 async def test_a_form_sent_twice_signs_once(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     offered = await world.training_class(institution)
     path = f"/classes/{offered.id}/enrol"
-    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05"}
+    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
     answers = await asyncio.gather(*(home.submit(path, child) for _ in range(4)))
     assert {answer.status_code for answer in answers} == {303}
     assert len({answer.headers["location"] for answer in answers}) == 1
@@ -109,7 +109,7 @@ async def test_what_is_wrong_stands_beside_its_field(world: World, home: Desk, i
         ({"name": "王小明", "birth_month": "2999-01"}, "出生年月不能晚于"),
     ):
         for path, more in ((f"/classes/{offered.id}/enrol", {"student_id": "new"}), ("/students", {})):
-            answer = await home.submit(path, form | more)
+            answer = await home.submit(path, form | more | {"consent": "1"})
             assert answer.status_code == 400
             assert said in answer.text.partition('class="form-error"')[2][:120]
             assert f'value="{form["name"]}"' in answer.text
@@ -131,7 +131,7 @@ async def test_a_sale_against_the_rules_names_its_source(world: World, home: Des
 
 async def test_a_child_is_entered_once_and_shown_masked(world: World, home: Desk) -> None:
     for _ in range(2):
-        children = await home.told(await home.submit("/students", {"name": "欧阳小明", "birth_month": "2016-09"}))
+        children = await home.told(await home.submit("/students", {"name": "欧阳小明", "birth_month": "2016-09", "consent": "1"}))
     assert shown(children).count("欧**明") == 1
     assert "欧阳小明" not in children
     assert await count(world, Guardianship) == 1

@@ -27,7 +27,21 @@ async def test_institutions_are_listed_page_by_page(world: World, anybody: httpx
     assert [item["id"] for item in first["items"] + rest["items"]] == entered
     assert rest["next_cursor"] is None
     assert (await anybody.get(f"{LIST}/{entered[0]}")).json() == first["items"][0]
-    assert set(first["items"][0]) == {"id", "name", "kind", "address", "credit_code", "status"}
+    shown = {
+        "id",
+        "name",
+        "kind",
+        "address",
+        "credit_code",
+        "status",
+        "stage",
+        "for_profit",
+        "listing",
+        "sales_paused_at",
+        "sales_pause_reason",
+    }
+    licence = {f"licence_{part}" for part in ("no", "issuer", "scope", "from_on", "to_on")}
+    assert set(first["items"][0]) == shown | licence
 
 
 async def test_a_class_shows_its_teacher_price_and_seats(world: World, anybody: httpx.AsyncClient) -> None:

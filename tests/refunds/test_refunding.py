@@ -74,7 +74,7 @@ async def test_the_rule_that_approved_it_is_kept(school: School) -> None:
         seen = await queries.refund_of_guardian(session, family.parent.guardian_id, refund.refund_no)
     assert (seen.cause, seen.reason, seen.status) == ("guardian", "不想 上了", "cleared")
     assert seen.finding["rule"] == "refund.untaught"
-    assert seen.finding["judged_by"] == "nation/1"
+    assert seen.finding["judged_by"].startswith("nation/")
     assert sum(line.amount_fen for line in seen.lines) == seen.amount_fen == 400_00
 
 

@@ -7,20 +7,21 @@ import pytest
 from app.ids import uuid7
 from app.policy.packs import pack_for
 from app.refunds import rules
+from tests.locality import stating
 
 
 def test_the_finding_names_the_rule_its_pack_and_its_source() -> None:
-    finding = rules.untaught(pack_for("510112", date(2026, 3, 2)), 3)
-    assert (finding["rule"], finding["judged_by"]) == ("refund.untaught", "nation/1")
+    pack = pack_for("510112", date(2026, 3, 2))
+    finding = rules.untaught(pack, 3)
+    assert (finding["rule"], finding["judged_by"]) == ("refund.untaught", pack.edition)
     assert finding["source"]
     assert "3 课时" in finding["message_zh"]
 
 
 def test_a_pack_that_gives_back_a_part_is_not_applied_in_silence() -> None:
-    shipped = pack_for("510112", date(2026, 3, 2))
-    rule = shipped.rule("refund.untaught").model_copy(update={"limits": {"bps": 9_000}})
+    halved = stating(pack_for("510112", date(2026, 3, 2)), "refund.untaught", limits={"bps": 9_000, "hour": 0})
     with pytest.raises(AssertionError):
-        rules.untaught(shipped.model_copy(update={"rules": {"refund.untaught": rule}}), 3)
+        rules.untaught(halved, 3)
 
 
 def test_the_finding_of_a_ruling_names_its_dispute() -> None:

@@ -12,6 +12,7 @@ from app.registry import rules
 from app.registry.rules import ClassDraft, InstitutionDraft
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+TODAY = date(2026, 3, 2)
 HOUR = timedelta(hours=1)
 
 
@@ -55,7 +56,7 @@ def refused_field(check: object, *args: object) -> str:
 
 
 def test_a_sound_institution_is_cleaned() -> None:
-    checked = rules.check_institution(institution(name=" 龙泉驿小画家 ", credit_code="91110000 600037341l"))
+    checked = rules.check_institution(institution(name=" 龙泉驿小画家 ", credit_code="91110000 600037341l"), TODAY)
     assert (checked.name, checked.credit_code, checked.supervised_no) == ("龙泉驿小画家", "91110000600037341L", "6200000000000001")
 
 
@@ -78,7 +79,7 @@ def test_a_sound_institution_is_cleaned() -> None:
     ],
 )
 def test_an_unsound_institution_is_refused_by_field(field: str, value: str) -> None:
-    assert refused_field(rules.check_institution, institution(**{field: value})) == field
+    assert refused_field(rules.check_institution, institution(**{field: value}), TODAY) == field
 
 
 def test_a_schedule_is_put_in_order_of_time() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import clock
 from app.db import District
 from app.security import sign_in_staff
 from tests.conftest import Server
@@ -19,6 +20,10 @@ CODE = credit_code(7)
 INSTITUTION = (
     *("institution", "create", "--credit-code", CODE, "--name", "晨光艺术培训学校", "--kind", "arts", "--address", "驿都大道 1 号"),
     *("--connection", "bank", "--supervised-no", "622800000001", "--settlement-no", "622900000001"),
+)
+LICENCE = (
+    *("--licence-no", "教民 1 号", "--licence-issuer", "教育局", "--licence-scope", "美术", "--licence-from", "2020-01-01"),
+    *("--non-profit", "--legal-representative", "赵法人", "--contact-name", "钱校长", "--contact-phone", "13900000001"),
 )
 
 
@@ -50,7 +55,9 @@ async def test_from_an_empty_server_to_people_who_sign_in(monkeypatch: pytest.Mo
     assert "该区县已存在" in await operator.refused("district", "create", "510112", "龙泉驿区")
     assert "六位数字" in await operator.refused("district", "create", "成都", "龙泉驿区")
     assert await operator.done("migrate") == "510112 龙泉驿区\n"
-    await operator.done(*INSTITUTION)
+    assert "许可证须填全" in await operator.refused(*INSTITUTION, "--licence-no", "教民 1 号")
+    assert "办学许可证已过期" in await operator.refused(*INSTITUTION, *LICENCE, "--licence-to", "2021-12-31")
+    await operator.done(*INSTITUTION, *LICENCE, "--licence-to", f"{clock.today().year + 3}-12-31")
     assert "已经登记" in await operator.refused(*INSTITUTION)
     assert "最低余额 ¥500.00" in await operator.done("thresholds", CODE, "--minimum-balance-fen", "50000")
     assert "单笔大额 ¥300,000.00" in await operator.done("thresholds", CODE)

@@ -1,6 +1,9 @@
 """Plans of simulations: the same for the same seed, and nothing in them that the rules forbid."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,10 +11,14 @@ from hypothesis import strategies as some
 
 from app.clock import business_date
 from app.crypto import normal_phone
+from app.policy.facts import ClassFacts, SaleFacts
+from app.policy.findings import broken
 from app.policy.packs import pack_for
-from app.policy.selling import SaleFacts, judge_sale
+from app.policy.selling import judge_sale
+from app.policy.teaching import judge_sessions
 from app.registry.rules import check_schedule
 from app.sample import seed
+from app.sample.demo import may_meet_at, noon_after
 from app.sample.invented import phone
 from app.sample.plan import MOST_FAMILIES, InstitutionPlan, plan_institution
 
@@ -28,7 +35,16 @@ def broken_rules(kind: str, price_fen: int, sessions: list[tuple[datetime, datet
     """What the rule packs forbid about the sale of a whole class."""
     first_on, last_on = business_date(sessions[0][0]), business_date(sessions[-1][0])
     facts = SaleFacts(kind, price_fen, len(sessions), first_on, last_on)
-    return [finding.rule for finding in judge_sale(pack_for("510112", first_on), facts) if not finding.passed]
+    pack, taught = pack_for("510112", first_on), ClassFacts(kind, meetings=sessions)
+    return [finding.rule for finding in broken([*judge_sale(pack, facts), *judge_sessions(pack, taught)])]
+
+
+def nobody_teaches_twice_at_once(taught: Iterable[tuple[object, Iterable[tuple[datetime, datetime]]]]) -> bool:
+    """Whether every teacher's meetings are apart."""
+    meetings: dict[object, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for teacher, sessions in taught:
+        meetings[teacher] += sessions
+    return all(earlier[1] <= later[0] for own in meetings.values() for earlier, later in pairwise(sorted(own)))
 
 
 @given(SEEDS, NUMBERS)
@@ -50,6 +66,8 @@ def test_what_is_sold_is_within_the_rules_and_has_a_seat_for_everybody(seed_: in
         enrolled = [family for family in planned.families if family.class_number == position]
         assert len(enrolled) <= MOST_FAMILIES
         assert all(course.opens_on <= family.enrols_on < business_date(course.sessions[-1][0]) for family in enrolled)
+        assert planned.teachers[course.teacher] == course.subject
+    assert nobody_teaches_twice_at_once((course.teacher, course.sessions) for course in planned.classes)
 
 
 def test_a_year_of_a_whole_district_has_a_phone_for_every_family() -> None:
@@ -64,6 +82,7 @@ def test_a_volume_is_what_families_pay_within_the_period_and_the_rules() -> None
         planned = plan_institution(1, number, "龙泉驿区", FIRST_ON, 365, volume_fen)
         for course in planned.classes:
             assert broken_rules(planned.trade.kind, course.price_fen, list(course.sessions)) == []
+        assert nobody_teaches_twice_at_once((course.teacher, course.sessions) for course in planned.classes)
         for family in planned.families:
             course = planned.classes[family.class_number]
             if family.pays != "never" and family.enrols_on < ends_on:
@@ -83,7 +102,25 @@ def test_sample_phones_are_mobile_numbers(number: int) -> None:
     assert normal_phone(phone(number)) == f"+86{phone(number)}"
 
 
-@pytest.mark.parametrize("course", seed.COURSES.values(), ids=seed.COURSES)
+@pytest.mark.parametrize("course", [*seed.COURSES.values(), seed.FILED], ids=lambda course: course.name)
 def test_the_samples_classes_are_within_the_rules(course: seed.Course) -> None:
     assert broken_rules(seed.SCHOOLS[course.institution].kind, course.price_fen, course.sessions()) == []
     assert course.sessions()[0][0] > seed.moment(seed.FIRST_DAY, course.starts) + timedelta(hours=12)
+
+
+def test_the_samples_teachers_are_in_one_place_at_a_time() -> None:
+    every = [*seed.COURSES.values(), seed.FILED]
+    assert nobody_teaches_twice_at_once((course.institution, course.sessions()) for course in every)
+    assert nobody_teaches_twice_at_once(((course.institution, course.room), course.sessions()) for course in every)
+
+
+@pytest.mark.parametrize(
+    ("hour", "allowed"), [("00:00:00", True), ("12:00:00", True), ("20:29:58", True), ("20:29:59", False), ("23:59:59", False)]
+)
+def test_the_demonstrations_class_meets_at_once_where_the_law_lets_it(hour: str, allowed: bool) -> None:
+    assert may_meet_at(datetime.fromisoformat(f"2026-03-09T{hour}+08:00"), timedelta(seconds=2)) == allowed
+
+
+def test_otherwise_it_meets_at_noon_of_the_next_day() -> None:
+    late, early = datetime(2026, 3, 9, 15, 59, tzinfo=UTC), datetime(2026, 3, 9, 16, 1, tzinfo=UTC)
+    assert [noon_after(at).isoformat() for at in (late, early)] == ["2026-03-10T12:00:00+08:00", "2026-03-11T12:00:00+08:00"]

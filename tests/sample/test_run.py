@@ -108,9 +108,13 @@ async def test_it_runs_is_demonstrated_and_simulated_in_stops_and_finds_its_data
     sample = await RunningSample.start(tmp_path)
     try:
         await what_the_people_find(sample)
+        status, told = await command(sample, "demo", "--evening")
+        assert status == 0, told
+        assert "缴入 ¥4,800.00 = 原路退回家长 ¥4,800.00" in told
         status, told = await command(sample, "demo")
         assert status == 0, told
-        assert "缴入 ¥4,800.00 = 原路退回家长 ¥3,600.00 + 上课所得 ¥1,200.00" in told
+        assert "缴入 ¥4,800.00 = 原路退回家长" in told
+        assert ("上课所得 ¥1,200.00" in told) == ("第一次课 12 秒后开始" in told)
         status, told = await command(sample, "simulate", "--institutions", "3", "--days", "7", "--seed", "1")
         assert status == 0, told
         assert "未平差错 0" in told
@@ -128,7 +132,7 @@ async def test_it_runs_is_demonstrated_and_simulated_in_stops_and_finds_its_data
         assert {name: sample.demo[name] for name in ("bank_key", "district", "parent", "staff")} == {
             name: facts[name] for name in ("bank_key", "district", "parent", "staff")
         }
-        assert await classes_of(sample) == len(seed.COURSES) + 1
+        assert await classes_of(sample) == len(seed.COURSES) + 3
         running = processes(sample)
         (worker,) = [each for each in running if "app.worker" in command_of(each)]
         worker.kill()

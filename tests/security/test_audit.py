@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from app import audit
 from app.audit import AuditEntry
 from app.db import District
+from app.errors import BadInput
 
 
 async def entries(district: District) -> list[AuditEntry]:
@@ -42,3 +43,14 @@ async def test_not_even_the_owner_changes_an_entry(district: District, owner: Di
             async with role.transaction() as session:
                 await session.execute(change)  # type: ignore[call-overload]
     assert len(await entries(district)) == 1
+
+
+def test_a_reason_is_kept_on_one_line() -> None:
+    assert audit.clean_reason(" 老师\r\n 没来　三次 ") == "老师 没来 三次"
+    assert len(audit.clean_reason("不" * 500)) == 500
+
+
+@pytest.mark.parametrize("reason", ["", "　", "\u200b\u200b", "\u0301", "不" * 501, "a\x00b", "a\ud800b"])
+def test_no_reason_and_no_storable_one_are_refused(reason: str) -> None:
+    with pytest.raises(BadInput):
+        audit.clean_reason(reason)

@@ -8,14 +8,14 @@ import pytest
 from app import districts
 from app.db import Database, District
 from app.districts import UnsafeStart
-from app.registry import service as registry
-from app.settings import Settings
+from app.registry import families
+from app.settings import Settings, settings
 
 
 @pytest.fixture
 async def with_a_family(database: Database, district: District) -> Database:
     async with district.transaction() as session:
-        await registry.guardian_for_phone(session, "13800138000")
+        await families.guardian_for_phone(session, "13800138000")
     return database
 
 
@@ -49,6 +49,17 @@ async def test_an_empty_district_takes_any_key(database: Database, district: Dis
 @pytest.mark.parametrize("key", ["not base64!", base64.b64encode(b"x" * 16).decode(), "x"])
 async def test_a_key_of_the_wrong_form_is_refused(with_a_family: Database, name: str, key: str) -> None:
     assert await reasons(with_a_family, **{name: key}) == [f"ESCROW_{name.upper()} is not 32 bytes in base64"]
+
+
+async def test_former_keys_may_be_the_registers(with_a_family: Database) -> None:
+    old = settings()
+    kept = {"former_data_keys": (old.data_key,), "former_index_keys": (old.index_key,)}
+    assert await reasons(with_a_family, data_key=another_key(), index_key=another_key(), **kept) == []
+
+
+@pytest.mark.parametrize("name", ["former_data_keys", "former_index_keys"])
+async def test_a_former_key_of_the_wrong_form_is_refused(with_a_family: Database, name: str) -> None:
+    assert await reasons(with_a_family, **{name: ("x",)}) == [f"ESCROW_{name.upper()} is not 32 bytes in base64"]
 
 
 async def test_a_secret_that_could_be_guessed_is_refused(database: Database, district: District) -> None:

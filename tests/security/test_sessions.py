@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 from app import clock, security
 from app.db import District
 from app.errors import BadInput, Conflict
-from app.registry import service as registry
+from app.registry import families
 from app.security import InstitutionStaff, Parent, PrincipalSession, SettlementStaff, SupervisionStaff
 from tests.world import World
 
@@ -22,7 +22,7 @@ async def who(district: District, token: str) -> security.Principal | None:
 
 async def parent_token(district: District) -> tuple[str, object]:
     async with district.transaction() as session:
-        guardian = await registry.guardian_for_phone(session, "13800138000")
+        guardian = await families.guardian_for_phone(session, "13800138000")
         return await security.open_session(session, "parent", guardian_id=guardian.id), guardian.id
 
 

@@ -12,7 +12,7 @@ from app.banking.banks import Banks
 from app.db import Database, District
 from app.main import create_app
 from app.portals import pages
-from app.registry import service as registry
+from app.registry import families
 from app.settings import Settings, settings
 from tests.web import probe
 
@@ -70,7 +70,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def parent_token(district: District) -> str:
     async with district.transaction() as session:
-        guardian = await registry.guardian_for_phone(session, PHONE)
+        guardian = await families.guardian_for_phone(session, PHONE)
         return await security.open_session(session, "parent", guardian_id=guardian.id)
 
 

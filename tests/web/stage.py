@@ -10,7 +10,10 @@ from app import clock
 from app.db import Database
 from app.payments import codes
 from app.refunds import service as refunds
-from app.registry.models import Institution
+from app.registry import applications, changes, consenting, institutions, inviting
+from app.registry.applications import ApplicationDraft
+from app.registry.changes import ChangeDraft
+from app.registry.models import Campus, Institution, InstitutionApplication, InstitutionChange
 from app.security import Parent
 from app.settlement import jobs as settlement_jobs
 from app.supervision.models import Alert
@@ -54,13 +57,19 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
     async with world.district.transaction() as session:
         refund = await refunds.request(session, leaving.parent, leaving.contract.id, "搬家")
         await raise_alert(session, school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})
+        invited = await inviting.invite(session, mine.parent, mine.student.id)
         alert_ids = list(await session.scalars(select(Alert.id)))
     waiting = await world.sign(mine.parent, await world.training_class(school.institution))
     payment = await world.order(mine.parent, waiting)
+    application, change, campus = await _registered(world, school.institution)
     found = {
         "contract_id": [mine.contract.id, waiting.id, theirs.contract.id],
+        "on": [clock.today()],
         "lesson_id": [*mine.lesson_ids, theirs.lesson_ids[0], leaving.lesson_ids[0]],
         "lesson_ids": [*mine.lesson_ids, theirs.lesson_ids[0]],
+        "contract_no": [mine.contract.contract_no],
+        "invitation_id": [invited.invitation.id],
+        "consent": [consenting.CURRENT],
         "class_id": [school.training_class.id],
         "class_session_id": [each.id for each in school.sessions],
         "student_id": [mine.student.id, theirs.student.id],
@@ -73,6 +82,21 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
         "payment_no": [payment.payment_no],
         "refund_no": [refund.refund_no],
         "connection": ["mock"],
+        "application_id": [application.id],
+        "application_no": [application.application_no],
+        "change_id": [change.id],
+        "campus_id": [campus.id],
         "code": [codes.code_for(payment)],
     }
     return {name: [str(each) for each in values] for name, values in found.items()}, mine.parent, school.institution
+
+
+async def _registered(world: World, institution: Institution) -> tuple[InstitutionApplication, InstitutionChange, Campus]:
+    """An application and a change that wait for an officer, and a campus."""
+    draft = await world.institution_draft()
+    async with world.district.transaction() as session:
+        application = await applications.apply(session, ApplicationDraft(draft, "waiting", "孙管理", "no hash"))
+        proposal = ChangeDraft("address", "新址 9 号", "搬迁")
+        change = await changes.propose(session, world.staff(institution), institution.id, proposal)
+        [campus] = await institutions.campuses(session, institution.id)
+    return application, change, campus

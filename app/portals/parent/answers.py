@@ -19,23 +19,6 @@ LessonStatus = Literal["reserved", "scheduled", "missed", "delivered", "disputed
 """reserved (not paid) → scheduled → delivered or missed → confirmed or disputed; or refunded; or lapsed, never paid."""
 
 
-class StudentInput(BaseModel):
-    """A child to enter."""
-
-    name: Annotated[Text, Field(max_length=40, examples=["王小明"])]
-    birth_month: Annotated[Text, Field(max_length=7, examples=["2016-09"])]
-
-
-class StudentAnswer(BaseModel):
-    """A child of the caller."""
-
-    model_config = OfView
-
-    id: UUID
-    name: str = Field(validation_alias="name_masked", description="Masked: 王*明")
-    birth_month: str
-
-
 class ContractInput(BaseModel):
     """Which child joins which class."""
 
@@ -61,6 +44,7 @@ class ContractLesson(BaseModel):
     price_fen: int
     starts_at: datetime
     ends_at: datetime
+    session_status: str = Field(description="Of its class session: scheduled, delivered, or cancelled until its replacement is set")
 
 
 class ContractAnswer(BaseModel):

@@ -1,4 +1,4 @@
-"""JSON of the parent end: children, contracts, payments, lessons, refunds. Every row is the caller's own, or 404."""
+"""JSON of the parent end: contracts, payments, lessons, refunds. Every row is the caller's own, or 404."""
 
 from typing import Annotated, cast
 
@@ -31,29 +31,11 @@ from app.portals.parent.answers import (
     PaymentItem,
     RefundAnswer,
     RefundInput,
-    StudentAnswer,
-    StudentInput,
 )
 from app.refunds import queries as refund_views
 from app.refunds import service as refunds
-from app.registry import queries as student_views
-from app.registry import service as registry
 
 router = APIRouter(prefix="/api/v1/parent", tags=["parent"])
-
-
-@router.post("/students", status_code=201, summary="Enter a child")
-async def add_student(body: StudentInput, caller: ParentCaller, session: Write) -> StudentAnswer:
-    """The same name and month of birth again is the same child."""
-    student = await registry.add_student(session, caller.guardian_id, body.name, body.birth_month)
-    return StudentAnswer.model_validate(student_views.student_view(student))
-
-
-@router.get("/students", summary="The caller's children")
-async def students(caller: ParentCaller, session: Read) -> Listed[StudentAnswer]:
-    """In the order in which they were entered, at most 20."""
-    views = await student_views.students(session, caller.guardian_id)
-    return Listed(items=[StudentAnswer.model_validate(view) for view in views], next_cursor=None)
 
 
 @router.post("/contracts", status_code=201, summary="Sign for a class")

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
+from app.contracts.notices import notices_of
+from app.contracts.rescheduling import changes_for_guardian
 from app.db import District
 from app.errors import Conflict, DomainError
 from app.lessons import queries as disputes
@@ -15,8 +17,7 @@ from app.portals.edge import Home, ParentCaller, Read, snapshot
 from app.portals.fields import NOBODY, PageByTime, PathId, listed
 from app.portals.pages import render, see_other
 from app.refunds import queries as refunds
-from app.registry import queries as student_views
-from app.registry import service as registry
+from app.registry import consenting, families, family_queries
 from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
@@ -48,10 +49,11 @@ async def enrol(
     student_id: Annotated[str, Form(max_length=40)] = "",
     name: Annotated[str, Form(max_length=200)] = "",
     birth_month: Annotated[str, Form(max_length=20)] = "",
+    consent: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
     """Sign for the class. A child entered here stays entered, also when the class refuses."""
     try:
-        child_id = await _child(home, caller, student_id, name, birth_month)
+        child_id = await _child(home, caller, student_id, consent, name, birth_month)
         contract_id, is_new = await _sign(home, caller, class_id, child_id)
     except DomainError as error:
         filled = {"chosen": student_id, "name": name, "birth_month": birth_month}
@@ -80,17 +82,23 @@ async def own_contract(request: Request, contract_id: PathId, caller: ParentCall
         refunds=await refunds.refunds_of_contract(session, contract_id),
         disputes=await disputes.disputes_of_contract(session, contract_id),
         disputable=await disputes.still_disputable(session, contract_id),
+        changes=await changes_for_guardian(session, caller.guardian_id, contract_id),
+        notices=await notices_of(session, caller.guardian_id),
     )
 
 
-async def _child(home: District, caller: Parent, chosen: str, name: str, birth_month: str) -> UUID:
-    if chosen != NEW_CHILD:
+async def _child(home: District, caller: Parent, chosen: str, consent: str, name: str, birth_month: str) -> UUID:
+    """The chosen child, or the new one; a consent that comes with it is recorded."""
+    async with home.transaction() as session:
+        if chosen == NEW_CHILD:
+            return (await families.add_student(session, caller.guardian_id, name, birth_month, consent=consent)).id
         try:
-            return UUID(chosen)
+            child_id = UUID(chosen)
         except ValueError:
             return NOBODY
-    async with home.transaction() as session:
-        return (await registry.add_student(session, caller.guardian_id, name, birth_month)).id
+        if consent:
+            await families.agree(session, caller, child_id, consent)
+        return child_id
 
 
 async def _sign(home: District, caller: Parent, class_id: UUID, child_id: UUID) -> tuple[UUID, bool]:
@@ -110,9 +118,19 @@ async def _enrolment_page(
     request: Request, caller: Parent, home: District, class_id: UUID, error: DomainError | None = None, **filled: str
 ) -> Response:
     async with snapshot(home) as session:
-        offer = await contract_views.offer(session, class_id)
-        children = await student_views.students(session, caller.guardian_id)
+        offer = await contract_views.public_offer(session, class_id)
+        children = await family_queries.students(session, caller.guardian_id)
     chosen = filled.get("chosen") or (str(children[0].id) if children else NEW_CHILD)
     shown = {"name": "", "birth_month": ""} | filled | {"chosen": chosen}
     status = error.status if error else 200
-    return render(request, "parent/enrol.html", status, offer=offer, children=children, error=error, new_child=NEW_CHILD, filled=shown)
+    return render(
+        request,
+        "parent/enrol.html",
+        status,
+        offer=offer,
+        children=children,
+        error=error,
+        new_child=NEW_CHILD,
+        filled=shown,
+        consent_text=consenting.consent_text(),
+    )

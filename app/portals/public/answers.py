@@ -19,6 +19,16 @@ class InstitutionItem(BaseModel):
     address: str
     credit_code: str = Field(description="Unified social credit code (GB 32100)")
     status: str = Field(description="approved, suspended or closed; only an approved one enrols")
+    stage: str | None = Field(description="学段 of subject training: preschool, primary, middle or high")
+    for_profit: bool | None
+    licence_no: str | None = Field(description="办学许可证; null where it was not asked for")
+    licence_issuer: str | None
+    licence_scope: str | None
+    licence_from_on: date | None
+    licence_to_on: date | None = Field(description="Its last day")
+    listing: str | None = Field(description="white or black: one on the black list sells nothing new")
+    sales_paused_at: datetime | None = Field(description="Since when nothing new is sold; null while sales go on")
+    sales_pause_reason: str | None
 
 
 class ClassItem(BaseModel):
@@ -33,8 +43,14 @@ class ClassItem(BaseModel):
     subject: str
     teacher_name: str
     teacher_certificate_no: str
-    price_fen: int = Field(description="Of the whole class")
+    mode: str = Field(description="onsite or online")
+    campus: str | None
+    room: str | None
+    materials: list[str]
+    price_fen: int = Field(description="Of the whole class, as it is charged")
+    listed_price_fen: int = Field(description="The same as it is posted")
     lesson_count: int
+    lesson_minutes: int
     lessons_left: int = Field(description="Class sessions that have not started: what joining now buys")
     seats: int
     seats_left: int

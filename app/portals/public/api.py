@@ -39,4 +39,4 @@ async def classes(
 @router.get("/classes/{class_id}", summary="One class and its schedule")
 async def class_detail(session: PublicRead, class_id: PathId) -> ClassDetail:
     """With what joining it now would buy, and for how much."""
-    return ClassDetail.of(await contracts.offer(session, class_id))
+    return ClassDetail.of(await contracts.public_offer(session, class_id))

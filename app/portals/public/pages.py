@@ -4,14 +4,17 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 
-from app import districts
+from app import clock, districts
 from app.contracts import queries as contracts
 from app.db import Database, District
 from app.portals.edge import Named, PublicRead
 from app.portals.fields import PageByTime, PathId, listed
 from app.portals.pages import render
-from app.portals.public import paying
+from app.portals.public import calendar, paying, scanning, searching
+from app.registry import institution_queries as register
 from app.registry import queries as registry
+from app.registry.institutions import licence_of
+from app.supervision import publishing
 
 router = APIRouter(prefix="", include_in_schema=False)
 
@@ -38,13 +41,26 @@ async def institution(request: Request, district: Named, session: PublicRead, in
     found = await registry.institution(session, institution_id)
     rows = await contracts.open_classes(session, institution_id, paging.after, paging.more)
     page = listed(rows, [(row.created_at, row.id) for row in rows], paging)
-    return _show(request, district, "public/institution.html", institution=found, page=page)
+    return _show(
+        request,
+        district,
+        "public/institution.html",
+        institution=found,
+        licence=licence_of(found),
+        teachers=await register.teachers(session, institution_id, employed_on=clock.today()),
+        checks=await register.yearly_checks(session, institution_id),
+        facts=await publishing.facts_of(session, institution_id),
+        today=clock.today(),
+        page=page,
+    )
 
 
 @router.get("/classes/{class_id}")
 async def class_detail(request: Request, district: Named, session: PublicRead, class_id: PathId) -> Response:
     """Teacher, schedule and price of a class, and what joining it now would cost."""
-    return _show(request, district, "public/class.html", offer=await contracts.offer(session, class_id))
+    offer = await contracts.public_offer(session, class_id)
+    seller = await registry.institution(session, offer.view.institution_id)
+    return _show(request, district, "public/class.html", offer=offer, seller=seller)
 
 
 def _show(request: Request, district: District, template: str, **context: Any) -> Response:
@@ -52,4 +68,5 @@ def _show(request: Request, district: District, template: str, **context: Any) -
     return render(request, template, here=f"?district={district.code}", district=district.code, **context)
 
 
-router.include_router(paying.router)
+for steps in (paying.router, searching.pages, scanning.pages, calendar.router):
+    router.include_router(steps)

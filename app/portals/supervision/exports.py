@@ -4,18 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import date
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.responses import StreamingResponse
-from starlette.types import Send
 
 from app.db import District
 from app.errors import Unavailable
 from app.ledger import export
 from app.ledger.export import BEANCOUNT, CSV, EXCEL, Form
 from app.ledger.journal import Scope
+from app.portals.download import Download
 from app.portals.edge import Home, SupervisionCaller
 from app.portals.glossary import glossary
 
@@ -24,15 +23,6 @@ router = APIRouter(prefix="/api/v1/supervision", tags=["supervision"])
 AT_ONCE = 2
 """Exports that a process sends at a time: each keeps a connection to the database as long as its reader needs."""
 _places = asyncio.Semaphore(AT_ONCE)
-
-
-class Download(StreamingResponse):
-    """A file that is sent while it is made; when the reader leaves, it is made no further."""
-
-    async def stream_response(self, send: Send) -> None:
-        """Send it, and close what makes it."""
-        async with aclosing(cast(AsyncGenerator[bytes], self.body_iterator)):
-            await super().stream_response(send)
 
 
 async def _scope(

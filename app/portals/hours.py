@@ -1,0 +1,28 @@
+"""When a class usually meets, in words: the bits of `ClassSearch.hours` as 周一至周五晚上、周六上午."""
+
+from itertools import groupby
+
+WEEKDAYS = "一二三四五六日"
+PARTS_ZH = {"morning": "上午", "afternoon": "下午", "evening": "晚上"}
+_A_ROW = 3
+"""From so many days one after the other on, only the first and the last are named."""
+
+
+def told(hours: int) -> str:
+    """The days of each part of the day, weekdays in order."""
+    said = []
+    for part, name in enumerate(PARTS_ZH.values()):
+        days = [day for day in range(7) if hours & 1 << 3 * day + part]
+        said += ["每天" + name] if len(days) == 7 else [stretch + name for stretch in _stretches(days)]
+    return "、".join(said)
+
+
+def _stretches(days: list[int]) -> list[str]:
+    stretches = []
+    for _, numbered in groupby(enumerate(days), lambda each: each[1] - each[0]):
+        run = [day for _, day in numbered]
+        if len(run) >= _A_ROW:
+            stretches.append(f"周{WEEKDAYS[run[0]]}至周{WEEKDAYS[run[-1]]}")
+        else:
+            stretches += [f"周{WEEKDAYS[day]}" for day in run]
+    return stretches

@@ -1,0 +1,154 @@
+"""机构档案 at the institution end: its entry, the changes it asks for, its campuses and its contact, in JSON and as pages."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.portals.edge import Home, InstitutionCaller, Once, Read, Write
+from app.portals.entries import CampusFields, CampusItem, ChangeInput, ChangeItem, ContactFields, EntryView
+from app.portals.fields import NOBODY, CalendarDate, Listed, PageByTime, PathId, listed
+from app.portals.pages import render
+from app.portals.staff import carry_out, typed_date
+from app.registry import changes, institutions
+from app.registry import institution_queries as registry
+from app.registry.changes import ChangeDraft, ChangeKind
+from app.registry.rules import CampusDraft, Contact
+
+api = APIRouter(prefix="/api/v1/institution/profile", tags=["institution"])
+pages = APIRouter(prefix="/institution/profile", include_in_schema=False)
+
+Typed = Annotated[str, Form(max_length=1000)]
+_PAGE = "/institution/profile"
+
+
+class LeaseInput(BaseModel):
+    """The last day of a campus's lease; null for rooms of its own."""
+
+    ends_on: CalendarDate | None
+
+
+@api.get("", summary="The institution's own entry")
+async def profile(caller: InstitutionCaller, session: Read) -> EntryView:
+    """Contact and account numbers are masked."""
+    return EntryView.of(await registry.entry(session, caller.institution_id))
+
+
+@api.get("/changes", summary="Changes that were proposed, newest first")
+async def own_changes(caller: InstitutionCaller, session: Read, paging: PageByTime) -> Listed[ChangeItem]:
+    """With what was decided about them."""
+    found = await registry.changes(session, institution_id=caller.institution_id, after=paging.after, limit=paging.more)
+    return listed([ChangeItem.model_validate(each) for each in found], [(each.proposed_at, each.id) for each in found], paging)
+
+
+@api.post("/changes", status_code=201, summary="Ask for a change of the entry")
+async def propose(body: ChangeInput, caller: InstitutionCaller, once: Once) -> ChangeItem:
+    """New sales pause at once, until an officer has decided and confirmed that the parents' money is covered."""
+    async with once.transaction() as session:
+        draft = ChangeDraft(body.kind, body.new_value, body.reason, body.campus_id)
+        proposed = await changes.propose(session, caller, caller.institution_id, draft)
+        waiting = await registry.changes(session, institution_id=caller.institution_id, status="proposed")
+        return await once.answer(ChangeItem.model_validate(next(each for each in waiting if each.id == proposed.id)))
+
+
+@api.put("/contact", status_code=204, summary="Name whom officers call")
+async def set_contact(body: ContactFields, caller: InstitutionCaller, session: Write) -> None:
+    """Kept sealed; officers see it in clear only for a reason that is kept."""
+    await institutions.set_contact(session, caller, body.draft())
+
+
+@api.post("/campuses", status_code=201, summary="Enter a campus")
+async def add_campus(body: CampusFields, caller: InstitutionCaller, session: Write) -> CampusItem:
+    """Its address can later be changed by a proposal only."""
+    return CampusItem.model_validate(await institutions.add_campus(session, caller, body.draft()))
+
+
+@api.put("/campuses/{campus_id}/lease", summary="Say how long a campus is leased")
+async def extend_lease(campus_id: PathId, body: LeaseInput, caller: InstitutionCaller, session: Write) -> CampusItem:
+    """The day before is kept in the audit trail."""
+    return CampusItem.model_validate(await institutions.extend_lease(session, caller, campus_id, body.ends_on))
+
+
+@api.delete("/campuses/{campus_id}", status_code=204, summary="Close a campus")
+async def close_campus(campus_id: PathId, caller: InstitutionCaller, session: Write) -> None:
+    """No class can be filed there any more."""
+    await institutions.close_campus(session, caller, campus_id)
+
+
+@pages.get("")
+async def profile_page(request: Request, caller: InstitutionCaller, session: Read) -> Response:
+    """The entry, and the forms that ask for changes."""
+    entry = await registry.entry(session, caller.institution_id)
+    choices = [("", "不是校区地址"), *((campus.id, campus.name) for campus in entry.campuses)]
+    return render(request, "institution/profile.html", entry=entry, campuses=choices)
+
+
+@pages.post("/changes")
+async def ask_for_change(
+    caller: InstitutionCaller,
+    home: Home,
+    kind: Annotated[ChangeKind, Form()],
+    new_value: Typed = "",
+    reason: Typed = "",
+    campus_id: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """Ask for a change."""
+
+    async def act(session: AsyncSession) -> None:
+        campus = _id(campus_id) if kind == "campus_address" else None
+        await changes.propose(session, caller, caller.institution_id, ChangeDraft(kind, new_value, reason, campus))
+
+    return await carry_out(home, act, back=_PAGE, done="变更已提交，核定前暂停招生收费")
+
+
+@pages.post("/contact")
+async def change_contact(caller: InstitutionCaller, home: Home, contact_name: Typed = "", contact_phone: Typed = "") -> Response:
+    """Name another contact."""
+
+    async def act(session: AsyncSession) -> None:
+        await institutions.set_contact(session, caller, Contact(contact_name, contact_phone))
+
+    return await carry_out(home, act, back=_PAGE, done="联系人已更新")
+
+
+@pages.post("/campuses")
+async def enter_campus(
+    caller: InstitutionCaller, home: Home, campus_name: Typed = "", campus_address: Typed = "", lease_ends_on: Typed = ""
+) -> Response:
+    """Enter a campus."""
+
+    async def act(session: AsyncSession) -> None:
+        lease = typed_date(lease_ends_on, "lease_ends_on", "租赁到期日") if lease_ends_on.strip() else None
+        await institutions.add_campus(session, caller, CampusDraft(campus_name, campus_address, lease))
+
+    return await carry_out(home, act, back=_PAGE, done="校区已登记")
+
+
+@pages.post("/campuses/{campus_id}/lease")
+async def change_lease(campus_id: PathId, caller: InstitutionCaller, home: Home, lease_ends_on: Typed = "") -> Response:
+    """Say how long it is leased; an empty field: rooms of its own."""
+
+    async def act(session: AsyncSession) -> None:
+        ends_on = typed_date(lease_ends_on, "lease_ends_on", "租赁到期日") if lease_ends_on.strip() else None
+        await institutions.extend_lease(session, caller, campus_id, ends_on)
+
+    return await carry_out(home, act, back=_PAGE, done="租赁期限已更新")
+
+
+@pages.post("/campuses/{campus_id}/closing")
+async def shut_campus(campus_id: PathId, caller: InstitutionCaller, home: Home) -> Response:
+    """Close it."""
+
+    async def act(session: AsyncSession) -> None:
+        await institutions.close_campus(session, caller, campus_id)
+
+    return await carry_out(home, act, back=_PAGE, done="校区已关闭")
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return NOBODY

@@ -1,0 +1,188 @@
+"""Finding a class or an institution by its name, place, kind, price and hours: JSON and pages."""
+
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.contracts import search
+from app.contracts.search import LONGEST_QUERY, PARTS, Part, Wanted
+from app.errors import BadInput
+from app.money import MAX_FEN
+from app.portals.edge import Named
+from app.portals.fields import Listed, PageById, listed
+from app.portals.hours import PARTS_ZH, WEEKDAYS
+from app.portals.pages import render
+from app.portals.staff import typed_fen
+from app.portals.words import word
+
+api = APIRouter(prefix="/api/v1/public/search", tags=["public"])
+pages = APIRouter(include_in_schema=False)
+
+Words = Annotated[str, StringConstraints(max_length=LONGEST_QUERY)]
+Typed = Annotated[str, StringConstraints(max_length=20)]
+Kind = Literal["subject", "arts", "sports", "science", "other"]
+Mode = Literal["onsite", "online"]
+
+
+class FoundClassItem(BaseModel):
+    """A class that may be joined now."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    institution_id: UUID
+    institution_name: str
+    kind: str = Field(description="Of the institution: subject, arts, sports, science or other")
+    mode: str = Field(description="onsite or online")
+    name: str
+    subject: str
+    teacher_name: str
+    price_fen: int = Field(description="Of the whole class")
+    lesson_count: int
+    seats: int
+    seats_left: int
+    starts_on: date
+    ends_on: date
+    hours: int = Field(description="When it usually meets: bit 3 × weekday (Monday is 0) + part of the day (morning, afternoon, evening)")
+
+
+class FoundInstitutionItem(BaseModel):
+    """An institution that is open."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str
+    kind: str
+    address: str
+    listing: str | None = Field(description="white where it stands on the white list")
+    open_classes: int
+
+
+class SearchQuery(BaseModel):
+    """What both searches take."""
+
+    q: Words = Field("", description="Parts of names or addresses, all of which must be found; at most five, apart by spaces")
+    area: Words = Field("", description="Part of an address")
+    kind: Kind | None = None
+
+
+class ClassQuery(SearchQuery):
+    """What a search for classes takes besides."""
+
+    mode: Mode | None = None
+    price_from_fen: Annotated[int | None, Field(ge=0, le=MAX_FEN)] = None
+    price_to_fen: Annotated[int | None, Field(ge=0, le=MAX_FEN)] = None
+    weekday: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(max_length=7, description="Monday is 1")] = []
+    part: Annotated[list[Part], Field(max_length=3)] = []
+
+    def wanted(self) -> Wanted:
+        """The search's form of it."""
+        return Wanted(
+            words=self.q,
+            area=self.area,
+            kind=self.kind,
+            mode=self.mode,
+            least_fen=self.price_from_fen,
+            most_fen=self.price_to_fen,
+            weekdays=frozenset(day - 1 for day in self.weekday),
+            parts=frozenset(self.part),
+        )
+
+
+class SearchForm(BaseModel):
+    """The form of both pages as it was sent; what was not filled in is empty, and prices are yuan as people type them."""
+
+    q: Words = ""
+    area: Words = ""
+    kind: Typed = ""
+    mode: Typed = ""
+    price_from: Typed = ""
+    price_to: Typed = ""
+    weekday: Annotated[list[Typed], Field(max_length=7)] = []
+    part: Annotated[list[Typed], Field(max_length=3)] = []
+
+    def wanted(self) -> Wanted:
+        """What is asked for; choices that there are not count as none. Raises BadInput naming a price that is none."""
+        return Wanted(
+            words=self.q,
+            area=self.area,
+            kind=self.kind if self.kind in get_args(Kind) else None,
+            mode=self.mode if self.mode in get_args(Mode) else None,
+            least_fen=typed_fen(self.price_from, "price_from") if self.price_from.strip() else None,
+            most_fen=typed_fen(self.price_to, "price_to") if self.price_to.strip() else None,
+            weekdays=frozenset(int(day) - 1 for day in self.weekday if day in set("1234567")),
+            parts=frozenset(part for part in PARTS if part in self.part),
+        )
+
+    @property
+    def detailed(self) -> bool:
+        """Whether more is asked for than words."""
+        return any(value for name, value in self if name != "q")
+
+    def query(self, district: str) -> str:
+        """The same search in the address of its next page."""
+        asked = [(name, each) for name, value in self for each in (value if isinstance(value, list) else [value]) if each]
+        return urlencode([*asked, ("district", district)])
+
+
+@api.get("/classes", summary="Find a class")
+async def find_classes(district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Listed[FoundClassItem]:
+    """Only those that may be joined, the newest first; a class without seats left is found too."""
+    found = await search.classes(district, asked.wanted(), paging.after, paging.more)
+    return listed([FoundClassItem.model_validate(each) for each in found], [each.id for each in found], paging)
+
+
+@api.get("/institutions", summary="Find an institution")
+async def find_institutions(district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Listed[FoundInstitutionItem]:
+    """Only those that are open, in the order of entry."""
+    wanted = Wanted(words=asked.q, area=asked.area, kind=asked.kind)
+    found = await search.institutions(district, wanted, paging.after, paging.more)
+    return listed([FoundInstitutionItem.model_validate(each) for each in found], [each.id for each in found], paging)
+
+
+@pages.get("/search")
+async def classes_page(request: Request, district: Named, form: Annotated[SearchForm, Query()], paging: PageById) -> Response:
+    """Classes by name, place, kind, price and hours."""
+    try:
+        wanted = form.wanted()
+    except BadInput as error:
+        return _page(request, district.code, form, "classes", listed([], [], paging), status=error.status, error=error)
+    found = await search.classes(district, wanted, paging.after, paging.more)
+    return _page(request, district.code, form, "classes", listed(found, [each.id for each in found], paging))
+
+
+@pages.get("/search/institutions")
+async def institutions_page(request: Request, district: Named, form: Annotated[SearchForm, Query()], paging: PageById) -> Response:
+    """Institutions by name, place and kind."""
+    try:
+        wanted = form.wanted()
+    except BadInput as error:
+        return _page(request, district.code, form, "institutions", listed([], [], paging), status=error.status, error=error)
+    found = await search.institutions(district, wanted, paging.after, paging.more)
+    return _page(request, district.code, form, "institutions", listed(found, [each.id for each in found], paging))
+
+
+def _page(
+    request: Request, district: str, form: SearchForm, sought: str, page: Listed[Any], status: int = 200, error: BadInput | None = None
+) -> Response:
+    return render(
+        request,
+        "public/search.html",
+        status,
+        form=form,
+        sought=sought,
+        page=page,
+        error=error,
+        is_first="cursor" not in request.query_params,
+        here=f"?district={district}",
+        query=form.query(district),
+        kinds=[("", "不限类别"), *((kind, word(kind, "institution_kind")) for kind in get_args(Kind))],
+        modes=[("", "线下和线上"), *((mode, word(mode, "class_mode")) for mode in get_args(Mode))],
+        weekdays=[(str(number), f"周{day}") for number, day in enumerate(WEEKDAYS, start=1)],
+        parts=list(PARTS_ZH.items()),
+    )

@@ -1,0 +1,143 @@
+"""变更: what is to change in an institution's entry. Proposing it pauses new sales at once; it holds once an officer has confirmed it."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import audit, clock
+from app.banking import service as banking
+from app.errors import Conflict, NotFound, Refused
+from app.ids import uuid7
+from app.registry import institutions, rules
+from app.registry.models import Institution, InstitutionChange
+from app.security import InstitutionStaff, SupervisionStaff
+
+ChangeKind = Literal["legal_representative", "address", "campus_address", "settlement_account"]
+
+_WORDS: dict[ChangeKind, str] = {
+    "legal_representative": "变更法定代表人",
+    "address": "变更地址",
+    "campus_address": "变更校区地址",
+    "settlement_account": "变更结算账户",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDraft:
+    """What shall stand in the entry instead, and why; `campus_id` for a campus's address."""
+
+    kind: ChangeKind
+    new_value: str
+    reason: str
+    campus_id: UUID | None = None
+
+
+async def propose(
+    session: AsyncSession, proposer: InstitutionStaff | SupervisionStaff, institution_id: UUID, draft: ChangeDraft
+) -> InstitutionChange:
+    """Write down a change that the institution wants, or that an officer learned of, and pause the institution's sales.
+
+    A settlement account is used for nothing before it is confirmed; the supervised account, which holds the parents' money, cannot be
+    changed here. Raises BadInput naming the field, NotFound, Conflict("registry.change_waiting") while one of the kind is undecided,
+    Conflict("registry.change_unchanged"), Refused("registry.institution_closed").
+    """
+    institution = await institutions.lock(session, institution_id)
+    if institution.status == "closed":
+        raise Refused("registry.institution_closed", "机构已关闭，不能变更")
+    reason, new_value = rules.reason(draft.reason), _cleaned(draft)
+    old_value = await _present(session, institution, draft)
+    if new_value == old_value:
+        raise Conflict("registry.change_unchanged", "与现有登记相同，没有变化", field="new_value")
+    values = {
+        "institution_id": institution_id,
+        "kind": draft.kind,
+        "campus_id": draft.campus_id,
+        "old_value": old_value,
+        "new_value": new_value,
+        "reason": reason,
+        "status": "proposed",
+        "proposed_at": clock.now(),
+        "proposed_by": proposer.staff_id,
+    }
+    proposed: InstitutionChange | None = await session.scalar(
+        insert(InstitutionChange).values(id=uuid7(), **values).on_conflict_do_nothing().returning(InstitutionChange)
+    )
+    if proposed is None:
+        raise Conflict("registry.change_waiting", "同一事项的变更正在等待核定")
+    institutions.mark_paused(institution, f"{_WORDS[draft.kind]}，待监管部门核实")
+    facts = {"change": str(proposed.id), "kind": draft.kind}
+    await audit.record(session, proposer.actor, "registry.change_proposed", f"institution:{institution_id}", reason, **facts)
+    return proposed
+
+
+async def confirm(session: AsyncSession, officer: SupervisionStaff, change_id: UUID, reason: str) -> InstitutionChange:
+    """Let a change hold from now on; sales stay paused until coverage is confirmed too.
+
+    Payouts that were drafted before a new settlement account go where they were meant to go. Whether the bank knows that account
+    under the institution's name is asked before, with no transaction open.
+    Raises BadInput, NotFound("registry.change_not_found"), Conflict("registry.change_decided", "banking.account_taken").
+    """
+    change, institution = await _decide(session, officer, change_id, "confirmed", reason)
+    match change.kind:
+        case "legal_representative":
+            institution.legal_representative = change.new_value
+        case "address":
+            institution.address = change.new_value
+        case "campus_address":
+            assert change.campus_id is not None
+            campus = await institutions.own_campus(session, change.institution_id, change.campus_id)
+            campus.address = change.new_value
+        case "settlement_account":
+            await banking.replace_settlement_account(session, change.institution_id, change.new_value)
+    return change
+
+
+async def refuse(session: AsyncSession, officer: SupervisionStaff, change_id: UUID, reason: str) -> InstitutionChange:
+    """Leave the entry as it is. Raises BadInput, NotFound("registry.change_not_found"), Conflict("registry.change_decided")."""
+    change, _ = await _decide(session, officer, change_id, "refused", reason)
+    return change
+
+
+async def _decide(
+    session: AsyncSession, officer: SupervisionStaff, change_id: UUID, status: str, reason: str
+) -> tuple[InstitutionChange, Institution]:
+    reason = rules.reason(reason)
+    known = await session.get(InstitutionChange, change_id)
+    if known is None:
+        raise NotFound("registry.change_not_found", "没有这项变更")
+    institution = await institutions.lock(session, known.institution_id)
+    change = await session.get_one(InstitutionChange, change_id, with_for_update={"key_share": True}, populate_existing=True)
+    if change.status != "proposed":
+        raise Conflict("registry.change_decided", "该变更已经核定")
+    change.status, change.decided_at, change.decided_by, change.decision_reason = status, clock.now(), officer.staff_id, reason
+    facts = {"change": str(change_id), "kind": change.kind}
+    await audit.record(session, officer.actor, f"registry.change_{status}", f"institution:{institution.id}", reason, **facts)
+    return change, institution
+
+
+def _cleaned(draft: ChangeDraft) -> str:
+    if (draft.kind == "campus_address") != (draft.campus_id is not None):
+        raise rules.refuse("campus_id", "变更校区地址须选择校区，其他变更不选")
+    match draft.kind:
+        case "legal_representative":
+            return rules.clean_text(draft.new_value, "new_value", "法定代表人", 40)
+        case "settlement_account":
+            return rules.account_no(draft.new_value, "new_value", "结算账户账号")
+        case _:
+            return rules.clean_text(draft.new_value, "new_value", "地址", 200)
+
+
+async def _present(session: AsyncSession, institution: Institution, draft: ChangeDraft) -> str | None:
+    match draft.kind:
+        case "legal_representative":
+            return institution.legal_representative
+        case "address":
+            return institution.address
+        case "campus_address":
+            assert draft.campus_id is not None
+            return (await institutions.own_campus(session, institution.id, draft.campus_id)).address
+        case "settlement_account":
+            return (await banking.account_of(session, institution.id, "settlement")).account_no

@@ -1,0 +1,164 @@
+"""班课备案: an institution files a class with its schedule, officers decide about it, and only then it enrols."""
+
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import audit, clock
+from app.clock import business_date
+from app.errors import Conflict, NotFound, Refused
+from app.ids import uuid7
+from app.registry import institutions, judging, rules, teachers
+from app.registry.clashes import Meeting, refuse_clashes
+from app.registry.courses import Course
+from app.registry.models import ClassSession, Institution, TrainingClass
+from app.registry.rules import ClassDraft
+from app.security import InstitutionStaff, SupervisionStaff
+
+ALREADY_DECIDED = "由登记部门直接录入"
+"""What stands as the reason of a class that was entered approved."""
+
+
+async def file_class(session: AsyncSession, staff: InstitutionStaff, draft: ClassDraft) -> Course:
+    """File a class of the caller's institution; nobody can join it until an officer has approved it.
+
+    Raises BadInput naming the field, NotFound("registry.teacher_not_found", "registry.campus_not_found"),
+    Refused("registry.institution_not_open") for an institution that may not enrol, Refused("registry.rule") with the findings
+    that forbid such a class, what `teachers.check_may_teach` raises, Conflict("registry.teacher_taken", "registry.room_taken").
+    """
+    course = await _enter(session, staff.institution_id, draft)
+    await audit.record(session, staff.actor, "registry.class_filed", f"class:{course.training_class.id}")
+    return course
+
+
+async def open_class(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
+    """File and approve a class in one step, for callers who stand for both sides. Raises what `file_class` raises."""
+    course = await _enter(session, institution_id, draft)
+    filed = course.training_class
+    filed.status, filed.decided_at, filed.decision_reason = "opened", clock.now(), ALREADY_DECIDED
+    await session.flush()
+    return course
+
+
+async def approve_class(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, reason: str) -> TrainingClass:
+    """Let a filed class enrol.
+
+    Raises BadInput("registry.reason_invalid"), NotFound("registry.class_not_found"), Conflict("registry.class_decided"),
+    Refused("registry.institution_not_open").
+    """
+    filed = await _decide(session, officer, class_id, "opened", reason)
+    institution = await session.get_one(Institution, filed.institution_id)
+    _refuse_closed(institution)
+    return filed
+
+
+async def refuse_class(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, reason: str) -> TrainingClass:
+    """Refuse a filed class: its class sessions are cancelled, so their teacher, rooms and times are free again.
+
+    Raises BadInput("registry.reason_invalid"), NotFound("registry.class_not_found"), Conflict("registry.class_decided").
+    """
+    filed = await _decide(session, officer, class_id, "refused", reason)
+    planned = ClassSession.class_id == class_id, ClassSession.status == "scheduled"
+    await session.execute(update(ClassSession).where(*planned).values(status="cancelled"))
+    return filed
+
+
+async def close_class(session: AsyncSession, staff: InstitutionStaff, class_id: UUID) -> TrainingClass:
+    """Stop enrolling in an opened class (停招); its contracts and class sessions go on.
+
+    Raises NotFound("registry.class_not_found"), Conflict("registry.class_not_opened").
+    """
+    closed: TrainingClass | None = await session.scalar(
+        update(TrainingClass)
+        .where(TrainingClass.id == class_id, TrainingClass.institution_id == staff.institution_id, TrainingClass.status == "opened")
+        .values(status="closed")
+        .returning(TrainingClass)
+        .execution_options(populate_existing=True)
+    )
+    if closed is None:
+        own = await session.get(TrainingClass, class_id)
+        if own is None or own.institution_id != staff.institution_id:
+            raise NotFound("registry.class_not_found", "没有这个班级")
+        raise Conflict("registry.class_not_opened", "该班级不在招生中")
+    await audit.record(session, staff.actor, "registry.class_closed", f"class:{class_id}")
+    return closed
+
+
+async def _enter(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
+    now = clock.now()
+    draft = rules.check_class(draft, now)
+    rules.check_to_come(draft.sessions, now)
+    institution = await institutions.lock(session, institution_id)
+    _refuse_closed(institution)
+    teacher = await teachers.own_teacher(session, institution_id, draft.teacher_id)
+    if draft.campus_id is not None:
+        await institutions.own_campus(session, institution_id, draft.campus_id)
+    judgement = await judging.judge_filing(session, institution, teacher, draft)
+    planned = [Meeting(starts_at, ends_at, draft.teacher_id, draft.campus_id, draft.room) for starts_at, ends_at in draft.sessions]
+    await refuse_clashes(session, institution_id, planned)
+    training_class = TrainingClass(
+        id=uuid7(),
+        institution_id=institution_id,
+        teacher_id=draft.teacher_id,
+        name=draft.name,
+        subject=draft.subject,
+        mode=draft.mode,
+        price_fen=draft.price_fen,
+        listed_price_fen=draft.listed_price_fen,
+        lesson_count=draft.lesson_count,
+        lesson_minutes=draft.lesson_minutes,
+        seats=draft.seats,
+        materials=list(draft.materials),
+        campus_id=draft.campus_id,
+        room=draft.room,
+        starts_on=business_date(draft.sessions[0][0]),
+        ends_on=business_date(draft.sessions[-1][1]),
+        status="filed",
+        created_at=now,
+        judged_by=judgement.edition,
+        findings=judgement.told(),
+    )
+    session.add(training_class)
+    await session.flush()
+    sessions = [_session_of(training_class, number, meeting) for number, meeting in enumerate(planned, start=1)]
+    session.add_all(sessions)
+    await session.flush()
+    return Course(training_class, institution, sessions)
+
+
+def _session_of(training_class: TrainingClass, number: int, meeting: Meeting) -> ClassSession:
+    return ClassSession(
+        id=uuid7(),
+        class_id=training_class.id,
+        institution_id=training_class.institution_id,
+        number=number,
+        starts_at=meeting.starts_at,
+        ends_at=meeting.ends_at,
+        teacher_id=meeting.teacher_id,
+        campus_id=meeting.campus_id,
+        room=meeting.room,
+        status="scheduled",
+    )
+
+
+async def _decide(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, status: str, reason: str) -> TrainingClass:
+    reason = rules.reason(reason)
+    decided: TrainingClass | None = await session.scalar(
+        update(TrainingClass)
+        .where(TrainingClass.id == class_id, TrainingClass.status == "filed")
+        .values(status=status, decided_at=clock.now(), decided_by=officer.staff_id, decision_reason=reason)
+        .returning(TrainingClass)
+        .execution_options(populate_existing=True)
+    )
+    if decided is None:
+        if await session.get(TrainingClass, class_id) is None:
+            raise NotFound("registry.class_not_found", "没有这个班级")
+        raise Conflict("registry.class_decided", "该班级已有审批结论")
+    await audit.record(session, officer.actor, f"registry.class_{status}", f"class:{class_id}", reason)
+    return decided
+
+
+def _refuse_closed(institution: Institution) -> None:
+    if institution.status != "approved":
+        raise Refused("registry.institution_not_open", "机构已被暂停或注销，不能开班")

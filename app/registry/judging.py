@@ -1,0 +1,115 @@
+"""A class as it is filed, and a meeting as it is moved, held against the rule pack of the day."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.clock import business_date
+from app.db import district_of
+from app.errors import Refused
+from app.policy.catalogue import Mode, Stage
+from app.policy.charging import months_later
+from app.policy.days import kinds_of
+from app.policy.facts import ClassFacts
+from app.policy.findings import Finding, broken, found
+from app.policy.packs import Pack, pack_for
+from app.policy.pricing import judge_guide
+from app.policy.teaching import judge_sessions
+from app.registry.clashes import Meeting
+from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
+from app.registry.rules import ClassDraft
+from app.registry.teachers import check_may_teach, covers
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Nothing in it forbids what was judged; `edition` names the rule pack."""
+
+    edition: str
+    findings: Sequence[Finding]
+
+    def told(self) -> list[dict[str, Any]]:
+        """The findings as they are stored."""
+        return [asdict(finding) for finding in self.findings]
+
+
+async def judge_filing(session: AsyncSession, institution: Institution, teacher: Teacher, draft: ClassDraft) -> Judgement:
+    """Whether a clean draft may be filed: its times, its teacher, its price.
+
+    Raises Refused("registry.rule") with the findings that forbid it, what `check_may_teach` raises.
+    """
+    pack = pack_for(district_of(session), clock.today())
+    facts = await class_facts(session, pack, institution, teacher, draft, draft.sessions)
+    findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, draft.price_fen, draft.lesson_count)]
+    judgement = _passed(pack, findings, "按规定不能这样开班")
+    for starts_at, _ in (draft.sessions[0], draft.sessions[-1]):
+        check_may_teach(teacher, draft.subject, institution.kind, business_date(starts_at))
+    return judgement
+
+
+async def judge_change(
+    session: AsyncSession,
+    institution: Institution,
+    training_class: TrainingClass,
+    teacher: Teacher,
+    planned: Meeting,
+    that_day: Sequence[ClassSession],
+) -> Judgement:
+    """Whether a class may meet as planned, beside what else it has that day. Raises what `judge_filing` raises.
+
+    A class does not grow over the span of one charge by moving: what was sold for three months is taught in them.
+    """
+    pack = pack_for(district_of(session), clock.today())
+    meetings = sorted([(planned.starts_at, planned.ends_at), *((row.starts_at, row.ends_at) for row in that_day)])
+    facts = await class_facts(session, pack, institution, teacher, training_class, meetings)
+    findings = [*judge_sessions(pack, facts), _span(pack, training_class, planned)]
+    judgement = _passed(pack, findings, "按规定不能这样调课")
+    check_may_teach(teacher, training_class.subject, institution.kind, business_date(planned.starts_at))
+    return judgement
+
+
+async def class_facts(
+    session: AsyncSession,
+    pack: Pack,
+    institution: Institution,
+    teacher: Teacher,
+    training_class: ClassDraft | TrainingClass,
+    meetings: Sequence[tuple[datetime, datetime]],
+) -> ClassFacts:
+    """What rules may ask of a class and of these meetings of it, which stand in order of time.
+
+    Raises Refused("policy.year_missing") where the pack asks what sort of days they are on and the calendar does not know.
+    """
+    rule = pack.find("time.subject")
+    dates = {business_date(starts_at) for starts_at, _ in meetings}
+    return ClassFacts(
+        kind=institution.kind,
+        stage=cast(Stage | None, institution.stage),
+        mode=cast(Mode, training_class.mode),
+        class_size=training_class.seats,
+        lesson_minutes=training_class.lesson_minutes,
+        meetings=meetings,
+        days=await kinds_of(session, dates) if rule is not None and rule.binds(institution.kind) else None,
+        certificate_covers=covers(teacher.certificate_subject, training_class.subject),
+        certificate_to_on=teacher.certificate_to_on,
+        serving_school_teacher=teacher.serving_school_teacher,
+    )
+
+
+def _span(pack: Pack, training_class: TrainingClass, planned: Meeting) -> Finding:
+    rule, on = pack.rule("charge.span"), business_date(planned.starts_at)
+    latest_on = max(training_class.ends_on, months_later(training_class.starts_on, rule.limits["month"]))
+    said = f"已收费的课不得拖过一次收费的时间跨度，最晚上到{latest_on}，改期后为{on}"
+    return found("charge.span", rule, "month", on <= latest_on, str(on), str(latest_on), said)
+
+
+def _passed(pack: Pack, findings: Sequence[Finding], refusal_zh: str) -> Judgement:
+    forbidding = broken(findings)
+    if forbidding:
+        said = "；".join(finding.message_zh for finding in forbidding)
+        raise Refused("registry.rule", f"{refusal_zh}：{said}", findings=[asdict(finding) for finding in forbidding])
+    return Judgement(pack.edition, findings)

@@ -1,0 +1,118 @@
+"""公示: what parents may know about an institution beyond its entry, counted by a job so that showing it costs one row.
+
+Counted over the last half year: the coverage of its prepaid money (as supervision computes it), how long its refunds took, how many of its
+lessons were disputed, how many of its class sessions were called off or moved.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.db import District
+from app.supervision import queries
+from app.supervision.models import PublishedFacts
+
+WINDOW = timedelta(days=182)
+RECOUNTED_AFTER = timedelta(hours=1)
+BATCH = 5
+"""Institutions that one call counts."""
+ENOUGH = 20
+"""Of fewer lessons or class sessions no rate is told: one bad day would be most of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is told. Rates are in basis points, None where there is too little to tell; times are UTC."""
+
+    coverage_bps: int | None
+    coverage_at: datetime | None
+    refunds: int
+    refund_median_hours: int | None
+    dispute_bps: int | None
+    rearranged_bps: int | None
+    counted_at: datetime
+
+
+_DUE = text("SELECT institution_id FROM published_facts WHERE counted_at <= :before ORDER BY counted_at LIMIT :limit")
+_NEW = text("""
+    SELECT i.id FROM institution i WHERE NOT EXISTS (SELECT FROM published_facts p WHERE p.institution_id = i.id)
+    ORDER BY i.id LIMIT :limit
+""")
+_REFUNDS = text("""
+    SELECT count(*) AS refunds,
+        ceil(extract(epoch FROM percentile_disc(0.5) WITHIN GROUP (ORDER BY o.ended_at - r.approved_at)) / 3600)::int AS refund_median_hours
+    FROM refund r JOIN instruction o ON o.reference = r.refund_no
+    WHERE r.institution_id = :institution AND r.approved_at >= :since AND o.status = 'settled'
+""")
+# A class that was refused was never announced; its cancelled meetings count as nothing.
+_TAUGHT = text("""
+    SELECT count(*) AS class_sessions, count(*) FILTER (WHERE s.status = 'cancelled') AS cancelled,
+        count(*) FILTER (WHERE s.status <> 'cancelled' AND EXISTS (
+            SELECT FROM class_session_change v
+            WHERE v.class_session_id = s.id AND (v.kind = 'replaced' OR v.new_starts_at <> v.old_starts_at)
+        )) AS moved,
+        coalesce(sum(taken.lessons), 0)::int AS lessons, coalesce(sum(taken.disputes), 0)::int AS disputes
+    FROM class_session s
+    JOIN training_class c ON c.id = s.class_id AND c.status IN ('opened', 'closed')
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE l.status IN ('delivered', 'confirmed', 'disputed') OR d.lesson_id IS NOT NULL) AS lessons,
+            count(d.lesson_id) AS disputes
+        FROM lesson l LEFT JOIN (SELECT DISTINCT lesson_id FROM dispute WHERE institution_id = :institution) AS d ON d.lesson_id = l.id
+        WHERE l.class_session_id = s.id AND s.status = 'delivered'
+    ) AS taken
+    WHERE s.institution_id = :institution AND s.starts_at >= :since AND s.starts_at < :now
+""")
+
+
+async def publish(district: District) -> int:
+    """Count anew what was counted more than an hour ago, and first what never was; how many institutions, at most 5."""
+    async with district.reading() as session:
+        chosen = list(await session.scalars(_NEW, {"limit": BATCH}))
+        chosen += await session.scalars(_DUE, {"before": clock.now() - RECOUNTED_AFTER, "limit": BATCH - len(chosen)})
+    for institution_id in chosen:
+        async with district.transaction() as session:
+            await count(session, institution_id)
+    return len(chosen)
+
+
+async def count(session: AsyncSession, institution_id: UUID) -> None:
+    """Count one institution's facts now. Raises NotFound `supervision.institution_not_found`."""
+    now = clock.now()
+    since = {"institution": institution_id, "since": now - WINDOW, "now": now}
+    money = (await queries.institution(session, institution_id))[0].money
+    refunds = (await session.execute(_REFUNDS, since)).one()
+    taught = (await session.execute(_TAUGHT, since)).one()
+    counted = {
+        "coverage_bps": money.coverage_bps,
+        "coverage_at": money.reported_at if money.coverage_bps is not None else None,
+        **refunds._mapping,
+        **taught._mapping,
+        "counted_at": now,
+    }
+    written = insert(PublishedFacts).values(institution_id=institution_id, **counted)
+    await session.execute(written.on_conflict_do_update(index_elements=[PublishedFacts.institution_id], set_=counted))
+
+
+async def facts_of(session: AsyncSession, institution_id: UUID) -> Facts | None:
+    """What was counted last about an institution, None before the first time."""
+    row = await session.get(PublishedFacts, institution_id)
+    if row is None:
+        return None
+    return Facts(
+        coverage_bps=row.coverage_bps,
+        coverage_at=row.coverage_at,
+        refunds=row.refunds,
+        refund_median_hours=row.refund_median_hours,
+        dispute_bps=_rate(row.disputes, row.lessons),
+        rearranged_bps=_rate(row.cancelled + row.moved, row.class_sessions),
+        counted_at=row.counted_at,
+    )
+
+
+def _rate(part: int, whole: int) -> int | None:
+    return part * 10_000 // whole if whole >= ENOUGH else None

@@ -1,0 +1,168 @@
+"""Who looks for a class finds those that may be joined, by any part of a name, by place, kind, price and hours."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from app import clock
+from app.contracts import search
+from app.contracts.search import Wanted
+from app.ids import uuid7
+from app.registry.models import Campus, ClassSession, Institution, TrainingClass
+from app.registry.search import keep_up
+from tests.world import World
+
+TUESDAY = frozenset({1})
+
+
+async def found(world: World, wanted: Wanted) -> list[UUID]:
+    """Ids of the classes that a search finds now."""
+    while await keep_up(world.district):
+        pass
+    return [each.id for each in await search.classes(world.district, wanted)]
+
+
+async def change(world: World, row: Institution, **columns: object) -> None:
+    async with world.district.transaction() as session:
+        stored = await session.get_one(type(row), row.id)
+        for name, value in columns.items():
+            setattr(stored, name, value)
+
+
+async def test_a_class_is_found_by_any_part_of_its_names(world: World) -> None:
+    offered = await world.training_class(await world.institution("晨光·艺术培训学校"))
+    for words in ("创意", "意美", "术", "晨光艺", "李老师", "驿都大道", "晨光 李老 美术", "晨光·", ""):
+        assert await found(world, Wanted(words=words)) == [offered.id], words
+    for words in ("光晨", "校创", "美术班", "晨光 王老师", "术术"):
+        assert await found(world, Wanted(words=words)) == [], words
+
+
+async def test_pairs_in_another_order_are_not_the_name(world: World) -> None:
+    offered = await world.training_class(await world.institution("海上海棠"))
+    assert await found(world, Wanted(words="海上海棠")) == [offered.id]
+    assert await found(world, Wanted(words="上海上海")) == []
+
+
+async def test_place_kind_mode_and_price_narrow_it_down(world: World) -> None:
+    arts, sports = await world.institution("晨光", "arts"), await world.institution("星火", "sports")
+    painting = await world.training_class(arts, price_fen=40_000)
+    football = await world.training_class(sports, price_fen=30_000)
+    assert await found(world, Wanted()) == [football.id, painting.id], "the newest first"
+    assert await found(world, Wanted(kind="sports")) == [football.id]
+    assert await found(world, Wanted(area="驿都大道")) == [football.id, painting.id]
+    assert await found(world, Wanted(area="晨光")) == [], "a name is no place"
+    assert await found(world, Wanted(least_fen=30_001)) == [painting.id]
+    assert await found(world, Wanted(least_fen=30_000, most_fen=39_999)) == [football.id]
+    assert await found(world, Wanted(mode="onsite")) == [football.id, painting.id]
+    assert await found(world, Wanted(mode="online")) == []
+    assert await found(world, Wanted(words="创意", area="龙泉", kind="arts", most_fen=40_000)) == [painting.id]
+
+
+async def test_hours_are_those_in_which_a_class_usually_meets(world: World) -> None:
+    institution = await world.institution()
+    once = await world.training_class(institution, lessons=1)
+    for wanted, fits in (
+        (Wanted(weekdays=TUESDAY), True),
+        (Wanted(weekdays=TUESDAY, parts=frozenset({"morning"})), True),
+        (Wanted(parts=frozenset({"morning"})), True),
+        (Wanted(parts=frozenset({"afternoon", "evening"})), False),
+        (Wanted(weekdays=frozenset(range(7)) - TUESDAY), False),
+    ):
+        assert (once.id in await found(world, wanted)) is fits, wanted
+
+
+async def test_one_meeting_among_many_at_another_hour_is_not_usual(world: World) -> None:
+    for lessons, usual in ((8, True), (9, False)):
+        daily = await world.training_class(await world.institution(), lessons)
+        async with world.district.transaction() as session:
+            last = (
+                await session.scalars(select(ClassSession).where(ClassSession.class_id == daily.id, ClassSession.number == lessons))
+            ).one()
+            last.starts_at, last.ends_at = last.starts_at + timedelta(hours=9), last.ends_at + timedelta(hours=9)
+        assert (daily.id in await found(world, Wanted(parts=frozenset({"evening"})))) is usual
+        assert daily.id in await found(world, Wanted(parts=frozenset({"morning"})))
+
+
+@pytest.mark.parametrize(("column", "closed", "opened"), [("status", "suspended", "approved"), ("listing", "black", None)])
+async def test_an_institution_that_is_not_open_is_not_found(world: World, column: str, closed: str, opened: str | None) -> None:
+    institution = await world.institution()
+    offered = await world.training_class(institution)
+    for value, classes, institutions in ((closed, [], []), (opened, [offered.id], [institution.id])):
+        await change(world, institution, **{column: value})
+        assert await found(world, Wanted()) == classes
+        assert [each.id for each in await search.institutions(world.district, Wanted())] == institutions
+
+
+async def test_an_institution_whose_sales_pause_is_found_without_its_classes(world: World) -> None:
+    institution = await world.institution()
+    await world.training_class(institution)
+    await change(world, institution, sales_paused_at=clock.now(), sales_pause_reason="法定代表人变更")
+    assert await found(world, Wanted()) == []
+    assert [each.open_classes for each in await search.institutions(world.district, Wanted())] == [0]
+
+
+async def test_a_class_is_found_until_its_last_meeting_starts(world: World) -> None:
+    institution = await world.institution()
+    offered = await world.training_class(institution, lessons=2)
+    await world.wait(timedelta(hours=2))
+    assert await found(world, Wanted()) == [offered.id]
+    await world.wait(timedelta(days=1))
+    assert [each.id for each in await search.classes(world.district, Wanted())] == [], "also before the row is gone"
+    assert await found(world, Wanted()) == []
+
+
+async def test_a_closed_class_and_one_whose_meetings_are_all_cancelled_are_not_found(world: World) -> None:
+    institution = await world.institution()
+    closed, cancelled = [await world.training_class(institution) for _ in range(2)]
+    assert await found(world, Wanted()) == [cancelled.id, closed.id]
+    async with world.district.transaction() as session:
+        await session.execute(update(TrainingClass).where(TrainingClass.id == closed.id).values(status="closed"))
+        await session.execute(update(ClassSession).where(ClassSession.class_id == cancelled.id).values(status="cancelled"))
+    assert await found(world, Wanted()) == []
+
+
+async def test_seats_are_counted_when_somebody_looks(world: World) -> None:
+    offered = await world.training_class(await world.institution(), seats=2)
+    assert await found(world, Wanted()) == [offered.id]
+    await world.sign(await world.parent(), offered)
+    (view,) = await search.classes(world.district, Wanted())
+    assert (view.seats, view.seats_left, view.teacher_name, view.institution_id) == (2, 1, "李老师", offered.institution_id)
+
+
+async def test_pages_follow_one_another(world: World) -> None:
+    institution = await world.institution()
+    ids = [(await world.training_class(institution)).id for _ in range(5)]
+    assert await found(world, Wanted(words="美术")) == ids[::-1]
+    first = await search.classes(world.district, Wanted(words="美术"), limit=2)
+    second = await search.classes(world.district, Wanted(words="美术"), before=first[-1].id, limit=10)
+    assert [each.id for each in first + second] == ids[::-1]
+
+
+async def test_institutions_are_found_by_name_kind_and_every_open_campus(world: World) -> None:
+    arts, sports = await world.institution("晨光艺术", "arts"), await world.institution("星火体育", "sports")
+    async with world.district.transaction() as session:
+        session.add(Campus(id=uuid7(), institution_id=sports.id, name="大面校区", address="大面街道洪河北路 9 号", created_at=clock.now()))
+    await found(world, Wanted())
+    for wanted, expected in (
+        (Wanted(), [arts.id, sports.id]),
+        (Wanted(words="光艺"), [arts.id]),
+        (Wanted(words="洪河"), [sports.id]),
+        (Wanted(area="大面街道"), [sports.id]),
+        (Wanted(area="星火"), []),
+        (Wanted(kind="sports"), [sports.id]),
+        (Wanted(words="驿都", kind="arts"), [arts.id]),
+    ):
+        assert [each.id for each in await search.institutions(world.district, wanted)] == expected, wanted
+    (second,) = await search.institutions(world.district, Wanted(), after=arts.id)
+    assert (second.id, second.open_classes) == (sports.id, 0)
+
+
+async def test_two_workers_do_not_work_off_the_same_changes(world: World) -> None:
+    for _ in range(3):
+        await world.training_class(await world.institution())
+    done = await asyncio.gather(*(keep_up(world.district) for _ in range(4)))
+    assert sum(bool(each) for each in done) == 1
+    assert len(await search.classes(world.district, Wanted())) == 3

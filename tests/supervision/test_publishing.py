@@ -1,0 +1,104 @@
+"""What parents may know of an institution's money and reliability, counted now and then."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from app.db import District
+from app.refunds import service as refunds
+from app.registry.class_sessions import cancel_session
+from app.registry.models import ClassSession
+from app.supervision import publishing
+from app.supervision.models import PublishedFacts
+from app.supervision.publishing import Facts, facts_of, publish
+from tests.school import School, found_school
+from tests.world import World
+
+
+async def row_of(district: District, institution_id: UUID) -> PublishedFacts:
+    async with district.reading() as session:
+        return await session.get_one(PublishedFacts, institution_id)
+
+
+async def told(district: District, institution_id: UUID) -> Facts:
+    async with district.reading() as session:
+        facts = await facts_of(session, institution_id)
+    assert facts is not None
+    return facts
+
+
+async def recount(school: School) -> PublishedFacts:
+    async with school.world.district.transaction() as session:
+        await publishing.count(session, school.institution.id)
+    return await row_of(school.world.district, school.institution.id)
+
+
+async def test_new_institutions_are_counted_at_once_and_others_after_an_hour(world: World) -> None:
+    entered = [await world.institution() for _ in range(publishing.BATCH + 1)]
+    async with world.district.reading() as session:
+        assert await facts_of(session, entered[0].id) is None
+    assert [await publish(world.district) for _ in range(3)] == [publishing.BATCH, 1, 0]
+    before = await told(world.district, entered[0].id)
+    assert (before.coverage_bps, before.refunds, before.refund_median_hours) == (None, 0, None)
+    assert (before.dispute_bps, before.rearranged_bps) == (None, None)
+    await world.wait(publishing.RECOUNTED_AFTER)
+    assert await publish(world.district) == publishing.BATCH
+    assert (await told(world.district, entered[0].id)).counted_at > before.counted_at
+
+
+async def test_coverage_is_what_the_bank_reported_against_untaught_lessons(world: World) -> None:
+    school = await found_school(world)
+    await school.enrol()
+    row = await recount(school)
+    assert (row.coverage_bps, row.coverage_at is not None) == (10_000, True)
+
+
+async def test_refunds_count_by_the_time_they_took(world: World) -> None:
+    school = await found_school(world)
+    first, second = await school.enrol(), await school.enrol()
+    for family, wait in ((first, timedelta(hours=1)), (second, timedelta(hours=30))):
+        async with world.district.transaction() as session:
+            await refunds.request(session, family.parent, family.contract.id, "搬家")
+        await world.wait(wait)
+        await world.work()
+    row = await recount(school)
+    assert (row.refunds, row.refund_median_hours) == (2, 1)
+
+
+async def test_disputed_lessons_count_among_those_that_were_taught(world: World) -> None:
+    school = await found_school(world)
+    came, objected, absent = await school.enrol(), await school.enrol(), await school.enrol()
+    await school.deliver(1, came, objected)
+    await school.deliver(2, came, objected, absent)
+    await school.confirm(came, 1)
+    await school.dispute(objected, 2)
+    row = await recount(school)
+    assert (row.lessons, row.disputes, row.class_sessions) == (5, 1, 2)
+    await world.wait(publishing.WINDOW + timedelta(days=2))
+    row = await recount(school)
+    assert (row.lessons, row.disputes, row.class_sessions) == (0, 0, 0)
+
+
+async def test_called_off_and_moved_class_sessions_count_when_their_time_has_come(world: World) -> None:
+    school = await found_school(world)
+    async with world.district.transaction() as session:
+        await cancel_session(session, school.staff, school.sessions[0].id, "老师生病")
+    row = await recount(school)
+    assert (row.class_sessions, row.cancelled, row.moved) == (0, 0, 0)
+    await world.wait(timedelta(days=1))
+    row = await recount(school)
+    assert (row.class_sessions, row.cancelled, row.moved) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("sessions", "rate"), [(19, None), (20, 500)])
+async def test_a_rate_is_told_of_enough_cases_only(world: World, sessions: int, rate: int | None) -> None:
+    school = await found_school(world, sessions)
+    async with world.district.transaction() as session:
+        last = ClassSession.class_id == school.training_class.id, ClassSession.number == 1
+        await session.execute(update(ClassSession).where(*last).values(status="cancelled"))
+    await world.wait(timedelta(days=sessions))
+    await recount(school)
+    facts = await told(world.district, school.institution.id)
+    assert (facts.rearranged_bps, facts.dispute_bps) == (rate, None)
