@@ -1,6 +1,7 @@
 """The web process: `python -m app.main`."""
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -33,6 +34,7 @@ from app.portals.settlement import pages as settlement_pages
 from app.portals.supervision import api as supervision_api
 from app.portals.supervision import exports as supervision_exports
 from app.portals.supervision import pages as supervision_pages
+from app.security import Holders
 from app.settings import Settings, settings
 from app.supervision.stream import Feeds
 
@@ -97,6 +99,7 @@ def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
     app.state.database = database
     app.state.banks = banks
     app.state.modes = Modes(database)
+    app.state.holders = Holders()
     app.state.feeds = Feeds()
     app.state.confirmers = Confirmers()
 
@@ -110,6 +113,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         banks = await Banks.of(database, configured)
         _attach(app, database, banks)
         try:
+            # What has been loaded by now stays: looking through it again and again would stop every request for a tenth of a second.
+            gc.collect()
+            gc.freeze()
             yield
         finally:
             await app.state.feeds.aclose()

@@ -13,12 +13,6 @@ LONGEST_REASON = 500
 
 _UNSTORABLE = {"Cc", "Cs"}
 _INVISIBLE = {"Cf", "Co", "Cn", "Mn", "Zs"}
-_OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
-
-
-def confirmation_outcome(status: str) -> str:
-    """What a guardian's confirmation does to a lesson in this state; only "confirmed" changes it."""
-    return _OUTCOMES.get(status, "not_delivered")
 
 
 def how_many(lesson_ids: Sequence[UUID]) -> list[UUID]:

@@ -1,12 +1,17 @@
-"""`python -m tests.bench` prints the speeds, `python -m tests.bench growth` what is left of them with five million transfers."""
+"""`python -m tests.bench` prints the speeds; `growth` what five million transfers leave of them; `servers` a choice of servers;
+`year [FOLDER]` pages over the district's year."""
 
 import asyncio
 import sys
+from pathlib import Path
+
+from rich.console import Console
 
 from app.db import Database
 from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
-from tests.bench import confirming, growing, pages, posting, server
+from app.settings import settings
+from tests.bench import confirming, growing, pages, posting, server, servers, year
 from tests.bench.ground import DISTRICT, Ground, ground
 from tests.bench.serving import serving
 from tests.bench.table import Results
@@ -73,5 +78,18 @@ async def _books_hold(here: Ground) -> tuple[str, bool]:
     return f"{len(findings)} findings", not findings
 
 
+def main() -> None:
+    """Print the table that was asked for."""
+    match sys.argv[1:]:
+        case ["growth"]:
+            asyncio.run(growing.growth()).show()
+        case ["servers"]:
+            Console(width=140).print(asyncio.run(servers.compared()))
+        case ["year", *folder]:
+            asyncio.run(year.year(Path(*folder) if folder else settings().data_dir)).show()
+        case _:
+            asyncio.run(speeds()).show()
+
+
 if __name__ == "__main__":
-    asyncio.run(growing.growth() if sys.argv[1:] == ["growth"] else speeds()).show()
+    main()

@@ -16,17 +16,17 @@ from app.security import Parent
 router = APIRouter(prefix="/parent", include_in_schema=False)
 
 _SHOWN_AT_HOME = 3
+_MOST_UNPAID = 20
 
 
 @router.get("")
 async def home_page(request: Request, caller: ParentCaller, session: Read) -> Response:
     """What waits for the parent, what is in escrow, what comes next."""
-    recent = await contracts.contracts_of_guardian(session, caller.guardian_id, limit=20)
     return render(
         request,
         "parent/home.html",
         holdings=await contracts.holdings_of_guardian(session, caller.guardian_id),
-        waiting=[contract for contract in recent if contract.status == "created"],
+        waiting=await contracts.contracts_of_guardian(session, caller.guardian_id, limit=_MOST_UNPAID, status="created"),
         upcoming=await contracts.lessons_of_guardian(session, caller.guardian_id, "scheduled", limit=_SHOWN_AT_HOME),
     )
 
