@@ -1,5 +1,5 @@
 -- The same bytes as before, told in one expression that reads no table: queries over millions of leaves take it in whole and share
--- it among workers. Therefore neither function here sets anything, and their bodies are bound when they are created.
+-- it among workers. For that no function here sets anything, and their bodies are bound when they are created.
 
 DROP FUNCTION ledger_leaf(transfer, text);
 
