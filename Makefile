@@ -6,10 +6,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 
-.PHONY: help run test demo check bench bench-growth openapi lock clean
+.PHONY: help run test demo check bench bench-growth bench-servers bench-year openapi lock clean
 
 help: ## List the targets
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r target line; do printf '  make %-12s %s\n' "$$target" "$$line"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r target line; do printf '  make %-13s %s\n' "$$target" "$$line"; done
 
 run: .venv/serving ## Set everything up and serve the sample district until Ctrl-C
 	@exec $(BIN)/python -m app.cli run-sample
@@ -31,6 +31,12 @@ bench: .venv/developing ## Measure the speeds side by side on this machine, with
 
 bench-growth: .venv/developing ## The same with five million transfers stored (takes a while)
 	$(BIN)/python -m tests.bench growth
+
+bench-servers: .venv/developing ## Measure servers, processes and pool sizes against each other
+	$(BIN)/python -m tests.bench servers
+
+bench-year: .venv/developing ## Measure pages over the district's year, which is played first where it is not yet (takes a while)
+	$(BIN)/python -m tests.bench year
 
 openapi: .venv/serving ## Write openapi/openapi.json anew from the routes
 	$(BIN)/python -m app.cli openapi

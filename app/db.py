@@ -79,24 +79,25 @@ class District:
     _engine: AsyncEngine
     _at_once: AsyncEngine
     """The same connections, without transactions."""
+    _sessions: async_sessionmaker[AsyncSession]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed when the block ends, and rolled back when it raises."""
-        async with _sessions(self._engine, self.code)() as session:
+        async with self._sessions() as session:
             yield session
             await session.commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session that is never committed."""
-        async with _sessions(self._engine, self.code)() as session:
+        async with self._sessions() as session:
             yield session
 
-    async def look_up(self, query: TextClause, values: dict[str, Any]) -> Row[Any] | None:
-        """At most one row, by one statement outside any transaction: one round trip where a session needs three."""
+    async def at_once(self, statement: TextClause, values: dict[str, Any]) -> Sequence[Row[Any]]:
+        """The rows of one statement, which is a transaction by itself: one round trip where a session needs three."""
         async with self._at_once.connect() as connection:
-            return (await connection.execute(query, values)).one_or_none()
+            return (await connection.execute(statement, values)).all()
 
     async def rows(self, query: TextClause, values: dict[str, Any]) -> Sequence[Row[Any]]:
         """All rows of one statement outside any transaction; the statement sets its own limit."""
@@ -122,7 +123,8 @@ class Database:
         """The handle on a district; it does not ask whether the schema exists: a session there would fail closed."""
         if code not in self._districts:
             engine = self._engine(schema_of(code))
-            self._districts[code] = District(code, engine, engine.execution_options(isolation_level="AUTOCOMMIT"))
+            at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._districts[code] = District(code, engine, at_once, _sessions(engine, code))
         return self._districts[code]
 
     @asynccontextmanager

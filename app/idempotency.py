@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import Index, SmallInteger, delete, text
+from sqlalchemy import Index, Row, SmallInteger, delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,16 +17,10 @@ from app import clock
 from app.db import Base, district_of
 from app.errors import BadInput, Conflict, DomainError, Refused
 
-_KNOWN = text("""
-    SELECT k.* FROM unnest(CAST(:principals AS text[]), CAST(:keys AS text[])) AS asked (principal, key)
-    JOIN idempotency_key k ON k.principal = asked.principal AND k.key = asked.key
+_CLAIM = text("""
+    SELECT claim, status, body FROM idempotency_claim(CAST(:locks AS bigint[]), CAST(:principals AS text[]), CAST(:keys AS text[]),
+        CAST(:routes AS text[]), CAST(:bodies AS bytea[]))
 """)
-_KEEP = text("""
-    INSERT INTO idempotency_key (principal, key, route, body_sha256, status, body, created_at)
-    SELECT kept.*, :now FROM unnest(CAST(:principals AS text[]), CAST(:keys AS text[]), CAST(:routes AS text[]), CAST(:hashes AS bytea[]),
-        CAST(:statuses AS smallint[]), CAST(:bodies AS text[])) AS kept
-""")
-_TRY_LOCKS = text("SELECT number, pg_try_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
 
 class IdempotencyKey(Base):
@@ -77,55 +72,49 @@ async def claim(session: AsyncSession, this: Attempt) -> Answer | None:
     Raises Conflict `idempotency.running` while another transaction holds the key, Refused `idempotency.other_request`
     where the key stands for another route or body.
     """
-    [found] = await claim_all(session, [this])
-    if isinstance(found, DomainError):
-        raise found
-    return found
-
-
-async def claim_all(session: AsyncSession, attempts: Sequence[Attempt]) -> list[Answer | DomainError | None]:
-    """The same for several at once, each for itself: its refusal stands in its place. Of one key twice, the second is running."""
-    numbers = [_lock_number(session, this) for this in attempts]
-    rows = await session.execute(_TRY_LOCKS, {"numbers": list(dict.fromkeys(numbers))})
-    free = {number for number, got in rows if got}
-    # A statement of its own: its snapshot begins after the locks were taken, so it sees what the last holders committed.
-    asked = {"principals": [this.principal for this in attempts], "keys": [this.key for this in attempts]}
-    found = await session.execute(_KNOWN, asked)
-    known = {(row.principal, row.key): row for row in found}
-    claimed: list[Answer | DomainError | None] = []
-    for number, this in zip(numbers, attempts, strict=True):
-        stored = known.get((this.principal, this.key))
-        if number not in free:
-            claimed.append(Conflict("idempotency.running", "相同的请求正在处理，请稍后再查"))
-        elif stored is None:
-            free.discard(number)
-            claimed.append(None)
-        elif (stored.route, stored.body_sha256) != (this.route, this.body_sha256):
-            claimed.append(Refused("idempotency.other_request", "该 Idempotency-Key 已用于另一个请求"))
-        else:
-            claimed.append(Answer(stored.status, stored.body))
-    return claimed
+    found = (await session.execute(_CLAIM, named(district_of(session), [this]))).one()
+    claimed = answer_of(found)
+    if isinstance(claimed, DomainError):
+        raise claimed
+    return None if found.claim == "ours" else claimed
 
 
 async def keep(session: AsyncSession, this: Attempt, answer: Answer) -> None:
     """Store the answer beside the work, in the same transaction."""
-    await keep_all(session, [(this, answer)])
-
-
-async def keep_all(session: AsyncSession, answered: Sequence[tuple[Attempt, Answer]]) -> None:
-    """The same for several at once."""
-    await session.execute(
-        _KEEP,
-        {
-            "principals": [this.principal for this, _ in answered],
-            "keys": [this.key for this, _ in answered],
-            "routes": [this.route for this, _ in answered],
-            "hashes": [this.body_sha256 for this, _ in answered],
-            "statuses": [answer.status for _, answer in answered],
-            "bodies": [answer.body for _, answer in answered],
-            "now": clock.now(),
-        },
+    session.add(
+        IdempotencyKey(
+            principal=this.principal,
+            key=this.key,
+            route=this.route,
+            body_sha256=this.body_sha256,
+            status=answer.status,
+            body=answer.body,
+            created_at=clock.now(),
+        )
     )
+    await session.flush()
+
+
+def named(district: str, attempts: Sequence[Attempt]) -> dict[str, list[Any]]:
+    """Attempts as `idempotency_claim` takes them."""
+    return {
+        "locks": [_lock_number(district, this) for this in attempts],
+        "principals": [this.principal for this in attempts],
+        "keys": [this.key for this in attempts],
+        "routes": [this.route for this in attempts],
+        "bodies": [this.body_sha256 for this in attempts],
+    }
+
+
+def answer_of(claimed: Row[Any]) -> Answer | DomainError:
+    """A row of `idempotency_claim` in the domain's words."""
+    match claimed.claim:
+        case "running":
+            return Conflict("idempotency.running", "相同的请求正在处理，请稍后再查")
+        case "other_request":
+            return Refused("idempotency.other_request", "该 Idempotency-Key 已用于另一个请求")
+        case _:
+            return Answer(claimed.status, claimed.body)
 
 
 async def forget(session: AsyncSession, before: datetime) -> None:
@@ -145,6 +134,6 @@ def _canonical(body: bytes) -> bytes:
         return body
 
 
-def _lock_number(session: AsyncSession, this: Attempt) -> int:
-    named = f"{district_of(session)}\0{this.principal}\0{this.key}".encode()
+def _lock_number(district: str, this: Attempt) -> int:
+    named = f"{district}\0{this.principal}\0{this.key}".encode()
     return int.from_bytes(hashlib.sha256(named).digest()[:8], signed=True)

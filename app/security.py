@@ -4,19 +4,19 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
-from typing import ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 from uuid import UUID
 
 import anyio
 import anyio.to_thread
 from pwdlib import PasswordHash
 from sqlalchemy import CheckConstraint as Check
-from sqlalchemy import ForeignKey, Index, Integer, case, delete, func, or_, select, text, update
+from sqlalchemy import ForeignKey, Index, Integer, Row, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,6 +25,7 @@ from app import clock
 from app.crypto import keyed_hash
 from app.db import Base, District, district_of, one_of
 from app.errors import BadInput, Conflict, TooManyAttempts, Unavailable
+from app.gathering import Gathering
 from app.ids import uuid7
 
 T = TypeVar("T")
@@ -48,11 +49,13 @@ SESSION_LASTS: dict[Role, timedelta] = {
     "settlement": timedelta(hours=12),
     "supervision": timedelta(hours=12),
 }
+LOOK_UPS_AT_ONCE = 2
+MOST_TOKENS = 100
 _MAX_WAITING = 64
-_HOLDER = text("""
-    SELECT s.id, s.role, s.guardian_id, s.staff_id, f.institution_id, f.role AS staff_role
+_HOLDERS = text("""
+    SELECT s.token_sha256, s.id, s.role, s.guardian_id, s.staff_id, f.institution_id, f.role AS staff_role
     FROM principal_session s LEFT JOIN staff f ON f.id = s.staff_id
-    WHERE s.token_sha256 = :token AND s.ended_at IS NULL AND s.expires_at > :now AND f.disabled_at IS NULL
+    WHERE s.token_sha256 = ANY (CAST(:tokens AS bytea[])) AND s.ended_at IS NULL AND s.expires_at > :now AND f.disabled_at IS NULL
 """)
 _TOKEN = re.compile(r"\d{6}\.[A-Za-z0-9_-]{43}")
 
@@ -209,20 +212,37 @@ async def open_session(session: AsyncSession, role: Role, *, guardian_id: UUID |
     return token
 
 
-async def principal_of(district: District, token: str) -> Principal | None:
-    """Who holds this token, by one query on its hash; None where it is unknown, ended, expired, or its holder disabled."""
-    found = await district.look_up(_HOLDER, {"token": _sha256(token), "now": clock.now()})
-    if found is None:
-        return None
-    match found.role, found.staff_role:
+async def principals_of(district: District, tokens: Sequence[str]) -> list[Principal | None]:
+    """Who holds each token, by one query on their hashes; None where it is unknown, ended, expired, or its holder disabled."""
+    hashes = [_sha256(token) for token in tokens]
+    rows = await district.at_once(_HOLDERS, {"tokens": hashes, "now": clock.now()})
+    found = {row.token_sha256: _principal(district.code, row) for row in rows}
+    return [found.get(each) for each in hashes]
+
+
+class Holders:
+    """Looks up who holds a token; requests that ask at the same time share a query."""
+
+    def __init__(self) -> None:
+        self._of: dict[District, Gathering[str, Principal | None]] = {}
+
+    async def principal_of(self, district: District, token: str) -> Principal | None:
+        """The same for one token."""
+        if district not in self._of:
+            self._of[district] = Gathering(partial(principals_of, district), LOOK_UPS_AT_ONCE, MOST_TOKENS)
+        return await self._of[district].ask(token)
+
+
+def _principal(district: str, row: Row[Any]) -> Principal | None:
+    match row.role, row.staff_role:
         case "parent", None:
-            return Parent(district.code, found.id, found.guardian_id)
+            return Parent(district, row.id, row.guardian_id)
         case "institution", "institution":
-            return InstitutionStaff(district.code, found.id, found.staff_id, found.institution_id)
+            return InstitutionStaff(district, row.id, row.staff_id, row.institution_id)
         case "settlement", "settlement":
-            return SettlementStaff(district.code, found.id, found.staff_id)
+            return SettlementStaff(district, row.id, row.staff_id)
         case "supervision", "supervision":
-            return SupervisionStaff(district.code, found.id, found.staff_id)
+            return SupervisionStaff(district, row.id, row.staff_id)
     return None
 
 

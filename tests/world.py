@@ -9,7 +9,6 @@ from sqlalchemy import select
 from stdnum.cn import uscc
 
 from app import clock, worker
-from app.banking import service as banking
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
 from app.banking.models import BankAccount, Collection
@@ -196,7 +195,8 @@ class World:
 
     async def account(self, institution: Institution, role: str = "supervised") -> BankAccount:
         async with self.district.reading() as session:
-            return await banking.account_of(session, institution.id, role)
+            bound = select(BankAccount).where(BankAccount.book_id == institution.id, BankAccount.role == role)
+            return (await session.scalars(bound)).one()
 
     async def totals(self, institution: Institution) -> dict[str, int]:
         """Fen by type of ledger account of the institution's book; types that hold nothing are left out."""

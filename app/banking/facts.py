@@ -19,8 +19,10 @@ from app.ledger.service import Posting
 from bank_adapters import port
 
 POSTED_BY = "bank"
+ASK_EVERY = timedelta(days=1)
+"""How often a balance is asked for although nothing has gone out."""
 ASK_AFTER_STATEMENT = timedelta(hours=36)
-"""When a balance is asked for although nothing has gone out: no statement has come for a day and a half."""
+"""When it is asked for nevertheless after a statement has told it: no other has come for a day and a half."""
 
 _STORE = text("""
     INSERT INTO statement_day (bank_account_id, value_on, opening_fen, closing_fen, movements, fetched_at)
@@ -46,6 +48,12 @@ _REPORT = text("""
 _PUT_OFF = text("""
     UPDATE bank_account SET balance_due_at = :due_at
     WHERE id = ANY (CAST(:accounts AS uuid[])) AND balance_due_at BETWEEN :asked_at AND :due_at
+""")
+# Only where no newer outflow has asked again meanwhile.
+_TOLD = text("""
+    UPDATE bank_account SET balance_due_at = :due_at
+    FROM unnest(CAST(:accounts AS uuid[]), CAST(:asked AS timestamptz[])) AS told (account_id, asked_at)
+    WHERE bank_account.id = told.account_id AND bank_account.balance_due_at = told.asked_at
 """)
 
 
@@ -145,6 +153,18 @@ async def store_statement_days(
         balances = {"ids": [uuid7() for _ in accounts], "accounts": accounts, "closings": days["closings"]}
         await session.execute(_REPORT, {**balances, "as_of": ends_at})
         await session.execute(_PUT_OFF, {"accounts": accounts, "asked_at": asked_at, "due_at": asked_at + ASK_AFTER_STATEMENT})
+
+
+async def report_balances(session: AsyncSession, told: Sequence[tuple[BankAccount, port.Balance]]) -> None:
+    """Keep what the bank said that accounts hold when it was asked, as their `balance_due_at` tells; the next time is in a day."""
+    reports = [
+        BalanceReport(id=uuid7(), bank_account_id=account.id, balance_fen=each.balance_fen, as_of=each.as_of) for account, each in told
+    ]
+    session.add_all(reports)
+    accounts = [account.id for account, _ in told]
+    await _lock(session, accounts)
+    asked = {"accounts": accounts, "asked": [account.balance_due_at for account, _ in told]}
+    await session.execute(_TOLD, {**asked, "due_at": clock.now() + ASK_EVERY})
 
 
 def _key(account_id: UUID, line: port.Movement) -> tuple[UUID, str, str, date]:

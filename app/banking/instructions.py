@@ -1,7 +1,9 @@
 """Instructions at the bank: send what is cleared, resolve what is in doubt. A time-out is unknown, never failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from app import clock
 from app.banking.banks import Banks
-from app.banking.facts import book_lines
+from app.banking.facts import book_all
 from app.banking.models import BankAccount, BankMovement, Instruction
 from app.db import District, fixed
 from bank_adapters import port
@@ -22,77 +24,100 @@ ASK_AFTER = timedelta(seconds=2)
 ASK_AT_MOST_EVERY = timedelta(minutes=10)
 MAX_SENDS = 8
 _AT_ONCE = 8
+_UNDERWAY = ("cleared", "submitted", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An instruction, the connection to its bank, and its words there."""
+
+    row: Instruction
+    connection: str
+    request: RefundRequest | TransferRequest
 
 
 async def send_instructions(district: District, banks: Banks) -> int:
     """Send up to 40 cleared instructions; how many were claimed."""
-    claimed = await _claim(district, ("cleared",))
-    await _each(claimed, lambda reference: send(district, banks, reference))
-    return len(claimed)
+    return await _each(district, await _claim(district, ("cleared",)), lambda sent: _send(district, banks, sent))
 
 
 async def resolve_instructions(district: District, banks: Banks) -> int:
     """Ask the bank about up to 40 instructions that it has not yet ended; how many were claimed."""
-    claimed = await _claim(district, ("submitted", "unknown"))
-    await _each(claimed, lambda reference: resolve(district, banks, reference))
-    return len(claimed)
+    return await _each(district, await _claim(district, ("submitted", "unknown")), lambda asked: _resolve(district, banks, asked))
 
 
 async def send(district: District, banks: Banks, reference: str) -> None:
     """Call the bank for one claimed instruction and record the answer; the reference is the same on every retry."""
-    row, connection, request = await _request(district, reference)
-    bank = banks.get(connection)
-    if not bank.deduplicates:
-        # Whoever claims it after us must find it at the bank, or be sure that it never gets there.
-        await _change(district, row.id, ("cleared",), due_at=clock.now() + bank.max_latency + LEASE)
-    try:
-        answer = None if bank.deduplicates or row.attempts == 1 else await bank.query(reference)
-        if not isinstance(answer, port.Instruction):
-            answer = await (bank.refund(request) if isinstance(request, RefundRequest) else bank.transfer(request))
-    except BankUnknown:
-        await _doubt(district, row.id)
-        return
-    except BankRefused as refused:
-        await _reject(district, row.id, refused.code)
-        return
-    await record(district, answer)
+    await _each(district, [reference], lambda sent: _send(district, banks, sent))
 
 
 async def resolve(district: District, banks: Banks, reference: str) -> None:
     """Ask the bank what became of a reference. Never heard of it counts as not executed only after its declared latency."""
-    row, connection, _ = await _request(district, reference)
-    bank = banks.get(connection)
+    await _each(district, [reference], lambda asked: _resolve(district, banks, asked))
+
+
+async def record(district: District, answer: port.Instruction) -> None:
+    """Record what the bank says of an instruction: its movements first, they are the facts."""
+    await record_all(district, [answer])
+
+
+async def record_all(district: District, answers: Sequence[port.Instruction]) -> None:
+    """The same for several instructions in one transaction."""
+    if not answers:
+        return
+    async with district.transaction() as session:
+        told = {answer.reference: answer for answer in answers}
+        rows = (await session.scalars(select(Instruction).where(Instruction.reference.in_(told)).order_by(Instruction.id))).all()
+        lines: dict[UUID, list[port.Movement]] = defaultdict(list)
+        for row in rows:
+            lines[row.bank_account_id] += told[row.reference].movements
+        # Sorted by time alone: of one instruction, the bank's order stands.
+        moved = {account_id: sorted(of_one, key=lambda line: line.occurred_at) for account_id, of_one in lines.items() if of_one}
+        if moved:
+            await book_all(session, moved)
+        for row in rows:
+            answer = told[row.reference]
+            values: dict[str, object] = {"status": "submitted", "due_at": clock.now() + _backoff(row)}
+            if answer.status == "rejected":
+                values = {"status": "rejected", "reject_code": answer.reject_code or "rejected", "ended_at": clock.now()}
+            underway = (Instruction.id == row.id, Instruction.status.in_(_UNDERWAY))
+            await session.execute(update(Instruction).where(*underway).values(**values))
+
+
+async def _send(district: District, banks: Banks, sent: Told) -> port.Instruction | None:
+    """The bank's answer to record; None where it gave none, or a refusal, which is recorded."""
+    row, request, bank = sent.row, sent.request, banks.get(sent.connection)
+    if not bank.deduplicates:
+        # Whoever claims it after us must find it at the bank, or be sure that it never gets there.
+        await _change(district, row.id, ("cleared",), due_at=clock.now() + bank.max_latency + LEASE)
     try:
-        answer = await bank.query(reference)
+        answer = None if bank.deduplicates or row.attempts == 1 else await bank.query(row.reference)
+        if isinstance(answer, port.Instruction):
+            return answer
+        return await (bank.refund(request) if isinstance(request, RefundRequest) else bank.transfer(request))
+    except BankUnknown:
+        await _doubt(district, row.id)
+    except BankRefused as refused:
+        await _reject(district, row.id, refused.code)
+    return None
+
+
+async def _resolve(district: District, banks: Banks, asked: Told) -> port.Instruction | None:
+    row, bank = asked.row, banks.get(asked.connection)
+    try:
+        answer = await bank.query(row.reference)
     except BankUnknown:
         await _later(district, row)
-        return
+        return None
     if isinstance(answer, port.Instruction):
-        await record(district, answer)
-    elif not _surely_absent(row, bank):
+        return answer
+    if not _surely_absent(row, bank):
         await _later(district, row)
     elif row.attempts >= MAX_SENDS:
         await _reject(district, row.id, "not_executed")
     else:
         await _send_again(district, row.id)
-
-
-async def record(district: District, answer: port.Instruction) -> None:
-    """Record what the bank says of an instruction: its movements first, they are the facts."""
-    async with district.transaction() as session:
-        row = await session.scalar(select(Instruction).where(Instruction.reference == answer.reference))
-        if row is None:
-            return
-        if answer.movements:
-            await book_lines(session, row.bank_account_id, answer.movements)
-        values: dict[str, object] = {"status": "submitted", "due_at": clock.now() + _backoff(row)}
-        if answer.status == "rejected":
-            values = {"status": "rejected", "reject_code": answer.reject_code or "rejected", "ended_at": clock.now()}
-        await session.execute(
-            update(Instruction)
-            .where(Instruction.id == row.id, Instruction.status.in_(["cleared", "submitted", "unknown"]))
-            .values(**values)
-        )
+    return None
 
 
 async def _claim(district: District, states: tuple[str, ...]) -> list[str]:
@@ -117,37 +142,60 @@ async def _claim(district: District, states: tuple[str, ...]) -> list[str]:
         return list(rows)
 
 
-async def _each(references: list[str], work: Callable[[str], Awaitable[None]]) -> None:
-    """Raises what failed once all the others are done: a call that is cut off would be in doubt for another's fault."""
+async def _each(district: District, references: list[str], work: Callable[[Told], Awaitable[port.Instruction | None]]) -> int:
+    """Ask the bank about each, a few at a time, and record the answers together; how many references.
+
+    Raises what failed once all the others are done: a call that is cut off would be in doubt for another's fault.
+    """
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(reference: str) -> None:
+    async def one(told: Told) -> port.Instruction | None:
         async with slots:
-            await work(reference)
+            return await work(told)
 
-    ended = await asyncio.gather(*(one(reference) for reference in references), return_exceptions=True)
+    ended = await asyncio.gather(*(one(each) for each in await _read(district, references)), return_exceptions=True)
     failed = [each for each in ended if isinstance(each, Exception)]
+    answers = [each for each in ended if isinstance(each, port.Instruction)]
+    try:
+        await record_all(district, answers)
+    except Exception as error:
+        failed += await _record_apart(district, answers) if len(answers) > 1 else [error]
     if failed:
         raise ExceptionGroup("instructions failed", failed)
+    return len(references)
 
 
-async def _request(district: District, reference: str) -> tuple[Instruction, str, RefundRequest | TransferRequest]:
+async def _record_apart(district: District, answers: Sequence[port.Instruction]) -> list[Exception]:
+    """Each in a transaction of its own, so that one poison fails alone; what failed."""
+    failed = []
+    for answer in answers:
+        try:
+            await record(district, answer)
+        except Exception as error:
+            failed.append(error)
+    return failed
+
+
+async def _read(district: District, references: Sequence[str]) -> list[Told]:
     payee = aliased(BankAccount)
+    query = (
+        select(Instruction, BankAccount, BankMovement.movement_no, payee.account_no, payee.holder_name)
+        .join(BankAccount, BankAccount.id == Instruction.bank_account_id)
+        .outerjoin(BankMovement, BankMovement.id == Instruction.original_movement_id)
+        .outerjoin(payee, payee.id == Instruction.payee_account_id)
+        .where(Instruction.reference.in_(references))
+        .order_by(Instruction.due_at, Instruction.id)
+    )
+    told = []
     async with district.reading() as session:
-        found = await session.execute(
-            select(Instruction, BankAccount, BankMovement, payee)
-            .join(BankAccount, BankAccount.id == Instruction.bank_account_id)
-            .outerjoin(BankMovement, BankMovement.id == Instruction.original_movement_id)
-            .outerjoin(payee, payee.id == Instruction.payee_account_id)
-            .where(Instruction.reference == reference)
-        )
-        row, account, original, to = found.one()
-    request: RefundRequest | TransferRequest
-    if original is not None:
-        request = RefundRequest(reference, account.account_no, original.movement_no, row.amount_fen)
-    else:
-        request = TransferRequest(reference, account.account_no, to.account_no, to.holder_name, row.amount_fen)
-    return row, account.connection, request
+        for row, account, original_no, payee_no, payee_name in await session.execute(query):
+            request: RefundRequest | TransferRequest
+            if original_no is not None:
+                request = RefundRequest(row.reference, account.account_no, original_no, row.amount_fen)
+            else:
+                request = TransferRequest(row.reference, account.account_no, payee_no, payee_name, row.amount_fen)
+            told.append(Told(row, account.connection, request))
+    return told
 
 
 def _surely_absent(row: Instruction, bank: Bank) -> bool:

@@ -12,12 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from app import clock
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, due_collections, open_collection
-from app.banking.facts import book_all, book_lines, store_statement_days
+from app.banking.facts import book_all, book_lines, report_balances, store_statement_days
 from app.banking.instructions import record, resolve_instructions, send_instructions
-from app.banking.models import BalanceReport, BankAccount, BankNotice, Collection
+from app.banking.models import BankAccount, BankNotice, Collection
 from app.db import District, fixed
 from app.errors import DomainError, Unavailable
-from app.ids import uuid7
 from bank_adapters.port import AccountStatement, Balance, BankRefused, BankUnknown, Instruction, Order
 
 __all__ = ["fetch_balances", "import_statement", "process_inbox", "resolve_instructions", "run_collections", "send_instructions"]
@@ -97,15 +96,7 @@ async def fetch_balances(district: District, banks: Banks) -> int:
     answers = await asyncio.gather(*(ask(account) for account in accounts))
     told = [(account, balance) for account, balance in zip(accounts, answers, strict=True) if balance is not None]
     async with district.transaction() as session:
-        for account, balance in sorted(told, key=lambda each: each[0].id):
-            session.add(BalanceReport(id=uuid7(), bank_account_id=account.id, balance_fen=balance.balance_fen, as_of=balance.as_of))
-            # Only where no newer outflow has asked again meanwhile.
-            await session.execute(
-                update(BankAccount)
-                .where(BankAccount.id == account.id, BankAccount.balance_due_at == account.balance_due_at)
-                .values(balance_due_at=clock.now() + timedelta(days=1))
-                .execution_options(synchronize_session=False)
-            )
+        await report_balances(session, told)
     return len(told)
 
 

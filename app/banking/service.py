@@ -1,16 +1,17 @@
 """What we tell the banks, written down before it is told; and the inbox for what they tell us."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.banking.models import BankAccount, BankMovement, BankNotice, Collection, Instruction
+from app.banking.models import BankAccount, BankMovement, BankNotice, Instruction
+from app.banking.models import Collection as CashierOrder
 from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.ledger import codes
@@ -30,6 +31,26 @@ class CollectionOrder:
     subject: str
     expires_at: datetime
     return_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """Money to go out of the ledger account `source` (its code), back to who paid the movement `original`."""
+
+    reference: str
+    book_id: UUID
+    original: UUID
+    source: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutOrder:
+    """Released money to go to the settlement account."""
+
+    reference: str
+    book_id: UUID
+    amount_fen: int
 
 
 async def open_accounts(
@@ -115,7 +136,7 @@ async def order_collections(session: AsyncSession, orders: Sequence[CollectionOr
         if order.book_id not in accounts:
             raise _no_account()
         session.add(
-            Collection(
+            CashierOrder(
                 reference=order.reference,
                 bank_account_id=accounts[order.book_id],
                 amount_fen=order.amount_fen,
@@ -137,23 +158,29 @@ async def instruct_refund(
 
     Raises Refused `ledger.insufficient_funds` where the source, or the cash behind all live instructions, does not reach.
     """
-    movement = await session.get_one(BankMovement, original)
-    return await _reserve(
-        session,
-        "refund_reserved",
+    [instruction] = await instruct_refunds(session, [RefundOrder(reference, book_id, original, source, amount_fen)], posted_by)
+    return instruction
+
+
+async def instruct_refunds(session: AsyncSession, orders: Sequence[RefundOrder], posted_by: str) -> list[Instruction]:
+    """The same for several refunds in their order, all or none; the error's `item` is the first one that is refused."""
+    originals = select(BankMovement.id, BankMovement.bank_account_id).where(BankMovement.id.in_({order.original for order in orders}))
+    accounts = {movement_id: account_id for movement_id, account_id in await session.execute(originals)}
+    rows = [
         Instruction(
             id=uuid7(),
-            reference=reference,
-            book_id=book_id,
-            bank_account_id=movement.bank_account_id,
+            reference=order.reference,
+            book_id=order.book_id,
+            bank_account_id=accounts[order.original],
             purpose="refund",
-            source=source,
-            amount_fen=amount_fen,
-            original_movement_id=original,
+            source=order.source,
+            amount_fen=order.amount_fen,
+            original_movement_id=order.original,
             status="cleared",
-        ),
-        posted_by,
-    )
+        )
+        for order in orders
+    ]
+    return await _reserve(session, "refund_reserved", rows, posted_by)
 
 
 async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, posted_by: str) -> Instruction:
@@ -161,61 +188,71 @@ async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUI
 
     Raises Refused `ledger.insufficient_funds`.
     """
-    supervised = await account_of(session, book_id)
-    settlement = await account_of(session, book_id, "settlement")
-    return await _reserve(
-        session,
-        "payout_reserved",
+    [instruction] = await instruct_payouts(session, [PayoutOrder(reference, book_id, amount_fen)], posted_by)
+    return instruction
+
+
+async def instruct_payouts(session: AsyncSession, orders: Sequence[PayoutOrder], posted_by: str) -> list[Instruction]:
+    """The same for several payouts in their order, all or none; the error's `item` is the first one that is refused."""
+    bound = select(BankAccount.book_id, BankAccount.role, BankAccount.id).where(
+        BankAccount.book_id.in_({order.book_id for order in orders}), BankAccount.replaced_at.is_(None)
+    )
+    accounts = {(book_id, role): account_id for book_id, role, account_id in await session.execute(bound)}
+    if any((order.book_id, role) not in accounts for order in orders for role in ("supervised", "settlement")):
+        raise _no_account()
+    rows = [
         Instruction(
             id=uuid7(),
-            reference=reference,
-            book_id=book_id,
-            bank_account_id=supervised.id,
+            reference=order.reference,
+            book_id=order.book_id,
+            bank_account_id=accounts[order.book_id, "supervised"],
             purpose="payout",
             source=codes.PAYABLE,
-            amount_fen=amount_fen,
-            payee_account_id=settlement.id,
+            amount_fen=order.amount_fen,
+            payee_account_id=accounts[order.book_id, "settlement"],
             status="drafted",
-        ),
-        posted_by,
-    )
+        )
+        for order in orders
+    ]
+    return await _reserve(session, "payout_reserved", rows, posted_by)
 
 
-async def clear(session: AsyncSession, instruction_id: UUID) -> None:
-    """Drafted → cleared: a worker may send it. Raises Conflict `banking.not_drafted`."""
-    await _move(session, instruction_id, "drafted", "cleared", due_at=clock.now())
+async def clear(session: AsyncSession, instruction_ids: Collection[UUID]) -> None:
+    """Drafted → cleared: a worker may send them. Raises Conflict `banking.not_drafted`."""
+    await _move(session, instruction_ids, "drafted", "cleared", due_at=clock.now())
 
 
-async def hold(session: AsyncSession, instruction_id: UUID) -> None:
+async def hold(session: AsyncSession, instruction_ids: Collection[UUID]) -> None:
     """Drafted → held (暂扣). Raises Conflict `banking.not_drafted`."""
-    await _move(session, instruction_id, "drafted", "held")
+    await _move(session, instruction_ids, "drafted", "held")
 
 
 async def release_held(session: AsyncSession, instruction_id: UUID) -> None:
     """Held → cleared, by an officer. Raises Conflict `banking.not_held`."""
-    await _move(session, instruction_id, "held", "cleared", due_at=clock.now())
+    await _move(session, [instruction_id], "held", "cleared", due_at=clock.now())
 
 
 async def reject_held(session: AsyncSession, instruction_id: UUID) -> None:
     """Held → rejected, by an officer: the bank never hears of it. Raises Conflict `banking.not_held`."""
-    await _move(session, instruction_id, "held", "rejected", reject_code="officer", ended_at=clock.now())
+    await _move(session, [instruction_id], "held", "rejected", reject_code="officer", ended_at=clock.now())
 
 
-async def unreserve(session: AsyncSession, instruction_id: UUID, posted_by: str) -> None:
-    """Give the reserved money of a rejected or returned instruction back to its source.
+async def unreserve(session: AsyncSession, instruction_ids: Collection[UUID], posted_by: str) -> None:
+    """Give the reserved money of rejected or returned instructions back to its sources.
 
-    The slice that drafted it calls this in the transaction in which it gives back its own state.
-    Raises Conflict `banking.not_ended` where it is not so, or was done before.
+    The slice that drafted them calls this in the transaction in which it gives back its own state.
+    Raises Conflict `banking.not_ended` where one is not so, or was done before.
     """
-    row = await session.get_one(Instruction, instruction_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row.status not in ("rejected", "returned") or row.unreserved_at is not None:
+    chosen = select(Instruction).where(Instruction.id.in_(instruction_ids)).order_by(Instruction.id).with_for_update(key_share=True)
+    rows = (await session.scalars(chosen, execution_options={"populate_existing": True})).all()
+    if any(row.status not in ("rejected", "returned") or row.unreserved_at is not None for row in rows):
         raise Conflict("banking.not_ended", "该指令尚未终结或已退回")
-    row.unreserved_at = clock.now()
-    outgoing = codes.outgoing(row.bank_account_id)
-    back = Posting(
-        "unreserved", row.reserving_transfer_id, row.book_id, outgoing, row.source, row.amount_fen, reverses=row.reserving_transfer_id
-    )
-    await ledger.post(session, [back], posted_by=posted_by)
+    back = []
+    for row in rows:
+        row.unreserved_at = clock.now()
+        outgoing, original = codes.outgoing(row.bank_account_id), row.reserving_transfer_id
+        back.append(Posting("unreserved", original, row.book_id, outgoing, row.source, row.amount_fen, reverses=original))
+    await ledger.post(session, back, posted_by=posted_by)
 
 
 async def store_notice(session: AsyncSession, connection: str, notice: Notice, body: bytes) -> bool:
@@ -240,32 +277,39 @@ async def store_notice(session: AsyncSession, connection: str, notice: Notice, b
     return stored.scalar() is not None
 
 
-async def _reserve(session: AsyncSession, kind: str, row: Instruction, posted_by: str) -> Instruction:
-    await session.execute(select(BankAccount.id).where(BankAccount.id == row.bank_account_id).with_for_update(key_share=True))
-    cash, outgoing = codes.cash(row.bank_account_id), codes.outgoing(row.bank_account_id)
-    balances = await session.execute(
-        select(LedgerAccount.code, LedgerAccount.balance_fen).where(
-            LedgerAccount.book_id == row.book_id, LedgerAccount.code.in_([cash, outgoing])
-        )
+async def _reserve(session: AsyncSession, kind: str, rows: list[Instruction], posted_by: str) -> list[Instruction]:
+    if not rows:
+        return []
+    accounts = {row.bank_account_id for row in rows}
+    await session.execute(
+        select(BankAccount.id).where(BankAccount.id.in_(accounts)).order_by(BankAccount.id).with_for_update(key_share=True)
     )
-    held = {code: fen for code, fen in balances}
-    if held.get(outgoing, 0) + row.amount_fen > held.get(cash, 0):
-        raise Refused("ledger.insufficient_funds", "监管账户余额不足以支付", item=0)
-    posting = Posting(kind, row.id, row.book_id, row.source, outgoing, row.amount_fen)
-    posted = await ledger.post(session, [posting], posted_by=posted_by)
-    row.reserving_transfer_id = posted[0].transfer_id
-    row.created_at = row.due_at = clock.now()
-    session.add(row)
+    mirrored = {code(account_id) for account_id in accounts for code in (codes.cash, codes.outgoing)}
+    chosen = LedgerAccount.book_id.in_({row.book_id for row in rows}), LedgerAccount.code.in_(mirrored)
+    held = {code: fen for code, fen in await session.execute(select(LedgerAccount.code, LedgerAccount.balance_fen).where(*chosen))}
+    for item, row in enumerate(rows):
+        cash, outgoing = codes.cash(row.bank_account_id), codes.outgoing(row.bank_account_id)
+        held[outgoing] = held.get(outgoing, 0) + row.amount_fen
+        if held[outgoing] > held.get(cash, 0):
+            raise Refused("ledger.insufficient_funds", "监管账户余额不足以支付", item=item)
+    postings = [Posting(kind, row.id, row.book_id, row.source, codes.outgoing(row.bank_account_id), row.amount_fen) for row in rows]
+    posted = await ledger.post(session, postings, posted_by=posted_by)
+    for row, result in zip(rows, posted, strict=True):
+        row.reserving_transfer_id = result.transfer_id
+        row.created_at = row.due_at = clock.now()
+    session.add_all(rows)
     await session.flush()
-    return row
+    return rows
 
 
-async def _move(session: AsyncSession, instruction_id: UUID, before: str, after: str, **values: object) -> None:
-    moved = await session.scalar(
+async def _move(session: AsyncSession, instruction_ids: Collection[UUID], before: str, after: str, **values: object) -> None:
+    if not instruction_ids:
+        return
+    moved = await session.scalars(
         update(Instruction)
-        .where(Instruction.id == instruction_id, Instruction.status == before)
+        .where(Instruction.id.in_(instruction_ids), Instruction.status == before)
         .values(status=after, **values)
-        .returning(func.now())
+        .returning(Instruction.id)
     )
-    if moved is None:
+    if len(moved.all()) < len(instruction_ids):
         raise Conflict(f"banking.not_{before}", "该付款指令的状态已改变")

@@ -15,7 +15,7 @@ HAVING k.amount_fen IS DISTINCT FROM sum(l.price_fen);
 
 -- invariant: contracts.states: Lessons are reserved while their contract is unpaid, lapsed when it lapsed, and neither once it is paid
 SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s lesson of a %s contract', l.status, k.status) AS detail
-FROM lesson l JOIN contract k ON k.id = l.contract_id
+FROM lesson l JOIN contract k ON k.id = l.contract_id AND k.institution_id = l.institution_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
     AND CASE k.status
         WHEN 'created' THEN l.status <> 'reserved'
@@ -24,11 +24,14 @@ WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
     END;
 
 -- invariant: contracts.one_party: A lesson is of its contract's child, guardian and institution, in a session of its contract's class
-SELECT l.institution_id AS book_id, l.id::text AS "row", format('contract %s', k.contract_no) AS detail
-FROM lesson l JOIN contract k ON k.id = l.contract_id JOIN class_session s ON s.id = l.class_session_id JOIN training_class c ON c.id = k.class_id
+SELECT l.institution_id AS book_id, l.id::text AS "row", format('contract %s', l.contract_id) AS detail
+FROM lesson l
+LEFT JOIN contract k ON k.id = l.contract_id AND k.institution_id = l.institution_id
+LEFT JOIN class_session s ON s.id = l.class_session_id AND s.institution_id = l.institution_id
+LEFT JOIN training_class c ON c.id = k.class_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
-    AND (l.institution_id, l.guardian_id, l.student_id, s.class_id, c.institution_id)
-        IS DISTINCT FROM (k.institution_id, k.guardian_id, k.student_id, k.class_id, k.institution_id);
+    AND (l.guardian_id, l.student_id, s.class_id, c.institution_id)
+        IS DISTINCT FROM (k.guardian_id, k.student_id, k.class_id, l.institution_id);
 
 -- invariant: contracts.once: No contract sells a class session twice
 SELECT l.institution_id AS book_id, l.contract_id::text AS "row", format('class session %s sold %s times', l.class_session_id, count(*)) AS detail

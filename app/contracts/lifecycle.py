@@ -8,15 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app import clock
-from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
+from app.contracts.models import LIVE, Contract, Lesson
 from app.registry.models import ClassSession, TrainingClass
 
-_CLOSE_DONE = text("""
-    UPDATE contract SET status = 'closed', ended_at = :now
-    WHERE id = ANY (CAST(:contracts AS uuid[])) AND status = 'paid'
-        AND NOT EXISTS (SELECT FROM lesson WHERE lesson.contract_id = contract.id AND lesson.status = ANY (CAST(:held AS text[])))
-    RETURNING id
-""")
+_CLOSE_DONE = text("SELECT * FROM contracts_close_done(CAST(:contracts AS uuid[]), :now)")
 _FRESH = {"populate_existing": True}
 
 
@@ -49,8 +44,7 @@ async def miss_delivered(session: AsyncSession, contract_id: UUID) -> None:
 async def close_if_done(session: AsyncSession, contract_ids: Collection[UUID]) -> None:
     """Close those paid contracts, already locked, of which escrow holds nothing any more."""
     await session.flush()
-    values = {"contracts": list(contract_ids), "held": list(IN_ESCROW), "now": clock.now()}
-    closed = (await session.scalars(_CLOSE_DONE, values)).all()
+    closed = (await session.scalars(_CLOSE_DONE, {"contracts": list(contract_ids), "now": clock.now()})).all()
     if closed:
         # What the session knows of them is old now.
         await session.scalars(select(Contract).where(Contract.id.in_(closed)), execution_options=_FRESH)

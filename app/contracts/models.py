@@ -62,6 +62,7 @@ class Lesson(Base):
         one_of("status", *LESSON_STATES),
         Check("price_fen >= 1", name="price"),
         Check("(payment_id IS NULL) = (status IN ('reserved', 'lapsed'))", name="paid_for"),
+        Index(None, "institution_id"),
         Index(None, "class_session_id"),
         Index(None, "payment_id"),
         Index(None, "guardian_id", "status"),

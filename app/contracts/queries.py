@@ -162,10 +162,14 @@ async def public_offer(session: AsyncSession, class_id: UUID) -> Offer:
 
 
 async def contracts_of_guardian(
-    session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE
+    session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE, status: str | None = None
 ) -> list[ContractView]:
-    """Contracts that the guardian signed or that are their children's, newest first; `after` is (created_at, id) of the last one seen."""
-    return await _contract_views(session, _contracts(after, limit).where(Contract.id.in_(contracts_of(guardian_id))))
+    """Contracts that the guardian signed or that are their children's, in one state where given, newest first.
+
+    `after` is (created_at, id) of the last one seen.
+    """
+    query = _contracts(after, limit).where(Contract.id.in_(contracts_of(guardian_id)))
+    return await _contract_views(session, query if status is None else query.where(Contract.status == status))
 
 
 async def contracts_of_institution(
@@ -353,6 +357,8 @@ def _contracts(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
 
 async def _contract_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ContractView]:
     rows = (await session.execute(query)).all()
+    if not rows:
+        return []
     lessons: dict[UUID, list[LessonView]] = defaultdict(list)
     listed = _lessons().where(Lesson.contract_id.in_([row[0].id for row in rows])).order_by(Lesson.contract_id, Lesson.number)
     for row in await session.execute(listed):

@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.contracts import lifecycle, rules
+from app.contracts import rules
 from app.contracts.families import check_own
 from app.contracts.models import LIVE, Contract, Lesson
 from app.contracts.rules import SEAT_HELD, OfferedLesson
@@ -148,19 +148,20 @@ async def pay_all(session: AsyncSession, paid: Sequence[PaidContract]) -> None:
     await session.execute(_MISS, {"contracts": contract_ids, "now": clock.now()})
 
 
-async def lapse(session: AsyncSession, contract: Contract) -> bool:
-    """Free the seat of a locked, unpaid contract whose time is over; False where it is paid, lapsed, or still has time.
+async def lapse(session: AsyncSession, contracts: Sequence[Contract]) -> int:
+    """Free the seats of those of these locked contracts that are unpaid and whose time is over; how many.
 
-    The caller has made sure, under the lock, that no payment of it is open.
+    The caller has made sure, under the lock, that no payment of them is open.
     """
     now = clock.now()
-    if contract.status != "created" or contract.lapses_at > now:
-        return False
-    contract.status, contract.ended_at = "lapsed", now
+    lapsed = [contract for contract in contracts if contract.status == "created" and contract.lapses_at <= now]
+    for contract in lapsed:
+        contract.status, contract.ended_at = "lapsed", now
     await session.flush()
-    await lifecycle.lock_lessons(session, Lesson.contract_id == contract.id)
-    await session.execute(update(Lesson).where(Lesson.contract_id == contract.id).values(status="lapsed", changed_at=now))
-    return True
+    contract_ids = [contract.id for contract in lapsed]
+    await session.execute(_LOCK_LESSONS, {"contracts": contract_ids})
+    await session.execute(update(Lesson).where(Lesson.contract_id.in_(contract_ids)).values(status="lapsed", changed_at=now))
+    return len(lapsed)
 
 
 def _judge(session: AsyncSession, kind: str, lessons: list[OfferedLesson]) -> tuple[str, list[Finding]]:

@@ -33,7 +33,8 @@ WITH entry AS (
     SELECT e.*, CASE WHEN a.side = 'asset' THEN e.debit_fen ELSE -e.debit_fen END AS change,
         lag(e.version, 1, 0::bigint) OVER w AS version_before, lag(e.balance, 1, 0::bigint) OVER w AS balance_before,
         lag(e.recorded_at) OVER w AS recorded_before
-    FROM entry e JOIN ledger_account a ON a.id = e.account
+    FROM entry e JOIN ledger_account a ON a.book_id = e.book_id AND a.id = e.account
+    WHERE CAST(:book AS uuid) IS NULL OR a.book_id = :book
     WINDOW w AS (PARTITION BY e.account ORDER BY e.version)
 )
 SELECT c.book_id, c.id::text AS "row",
@@ -41,9 +42,11 @@ SELECT c.book_id, c.id::text AS "row",
 FROM chained c
 WHERE c.version <> c.version_before + 1 OR c.balance <> c.balance_before + c.change OR c.recorded_at < c.recorded_before;
 
--- invariant: ledger.kinds_hold: Every transfer's kind stands between the types of ledger account that it may
+-- invariant: ledger.kinds_hold: Every transfer's kind stands between the types of ledger account of its own book that it may
 SELECT t.book_id, t.id::text AS "row", format('%s from %s to %s', t.kind, d.code, c.code) AS detail
-FROM transfer t JOIN ledger_account d ON d.id = t.debit JOIN ledger_account c ON c.id = t.credit
+FROM transfer t
+LEFT JOIN ledger_account d ON d.book_id = t.book_id AND d.id = t.debit
+LEFT JOIN ledger_account c ON c.book_id = t.book_id AND c.id = t.credit
 WHERE (CAST(:book AS uuid) IS NULL OR t.book_id = :book)
     AND NOT EXISTS (SELECT FROM transfer_kind k WHERE k.kind = t.kind AND k.debit_type = d.type AND k.credit_type = c.type);
 
@@ -68,5 +71,8 @@ WHERE CAST(:book AS uuid) IS NULL AND l.seq > 1 AND NOT EXISTS (SELECT FROM ledg
 
 -- invariant: ledger.leaves_hold: Every sealed transfer still has the bytes it was sealed with
 SELECT t.book_id, t.id::text AS "row", format('voucher %s', l.seq) AS detail
-FROM ledger_log l JOIN transfer t ON t.id = l.transfer_id
-WHERE (CAST(:book AS uuid) IS NULL OR t.book_id = :book) AND l.leaf_hash <> ledger_leaf(t, substr(current_schema(), 2));
+FROM ledger_log l
+JOIN transfer t ON t.id = l.transfer_id
+JOIN ledger_account d ON d.book_id = t.book_id AND d.id = t.debit
+JOIN ledger_account c ON c.book_id = t.book_id AND c.id = t.credit
+WHERE (CAST(:book AS uuid) IS NULL OR t.book_id = :book) AND l.leaf_hash <> ledger_leaf(t, d.code, c.code, :district);

@@ -113,26 +113,6 @@ async def balance_at(session: AsyncSession, book_id: UUID, code: str, instant: d
     return balance or 0
 
 
-async def cash_by_value_date(session: AsyncSession, book_id: UUID, code: str, value_on: date) -> int:
-    """Fen of an asset account counting every transfer with a value date up to that day: what the bank's closing balance must be.
-
-    An account that has never moved holds nothing.
-    """
-    total = await session.scalar(
-        text("""
-            SELECT coalesce(sum(moved.fen), 0)::bigint FROM ledger_account a
-            CROSS JOIN LATERAL (
-                SELECT t.amount_fen AS fen FROM transfer t WHERE t.debit = a.id AND t.value_on <= :day
-                UNION ALL
-                SELECT -t.amount_fen FROM transfer t WHERE t.credit = a.id AND t.value_on <= :day
-            ) AS moved
-            WHERE a.book_id = :book AND a.code = :code
-        """),
-        {"book": book_id, "code": code, "day": value_on},
-    )
-    return int(total or 0)
-
-
 async def _lines(session: AsyncSession, query: TextClause, book_id: UUID, code: str, version: int, limit: int) -> list[StatementLine]:
     account_id = await _account(session, book_id, code)
     rows = await session.execute(query, {"account": account_id, "version": version, "limit": min(limit, PAGE)})

@@ -1,6 +1,7 @@
 """The one door to the books."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -68,13 +69,11 @@ async def post(session: AsyncSession, postings: Sequence[Posting], *, posted_by:
     """
     if not postings:
         return []
-    assert not session.info.get("posted"), "one ledger.post per transaction: two take their locks in no order"
-    session.info["posted"] = True
     for item, posting in enumerate(postings):
         if type(posting.amount_fen) is not int or not 1 <= posting.amount_fen <= MAX_FEN:
             raise BadInput("ledger.bad_posting", "金额不正确", item=item)
     occurred = [posting.occurred_at or clock.now() for posting in postings]
-    try:
+    with posting_once(session):
         rows = await session.execute(
             _POST,
             {
@@ -95,9 +94,25 @@ async def post(session: AsyncSession, postings: Sequence[Posting], *, posted_by:
                 "clock": clock.simulated(),
             },
         )
+    return [Posted(row.transfer_id, row.repeated) for row in rows]
+
+
+@contextmanager
+def posting_once(session: AsyncSession) -> Iterator[None]:
+    """Around a statement that posts: one per transaction, with its refusals raised as `post` raises them."""
+    assert not session.info.get("posted"), "one ledger.post per transaction: two take their locks in no order"
+    session.info["posted"] = True
+    with refusals():
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Raise what the books refuse to a statement as `post` raises it."""
+    try:
+        yield
     except DBAPIError as error:
         raise (_as_domain_error(error) or error) from error
-    return [Posted(row.transfer_id, row.repeated) for row in rows]
 
 
 def _as_domain_error(error: DBAPIError) -> DomainError | None:

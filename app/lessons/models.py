@@ -45,6 +45,7 @@ class Release(Base):
         Check("num_nonnulls(confirmed_by, dispute_id) = 1", name="one_cause"),
         Check("amount_fen >= 1", name="amount"),
         Index("uq_release_one_standing", "lesson_id", unique=True, postgresql_where=text("reversed_at IS NULL")),
+        Index(None, "institution_id"),
         Index("ix_release_unpaid", "institution_id", "final_at", postgresql_where=text("reversed_at IS NULL AND payout_id IS NULL")),
         Index(None, "payout_id"),
     )

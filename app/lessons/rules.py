@@ -9,13 +9,6 @@ from app.policy.packs import Pack
 
 MOST_AT_ONCE = 100
 
-_OUTCOMES = {"delivered": "confirmed", "confirmed": "already_confirmed", "disputed": "disputed", "refunded": "refunded"}
-
-
-def confirmation_outcome(status: str) -> str:
-    """What a guardian's confirmation does to a lesson in this state; only "confirmed" changes it."""
-    return _OUTCOMES.get(status, "not_delivered")
-
 
 def not_deliverable(status: str) -> Conflict:
     """Why a class session that is over, and was in this state a moment ago, cannot be marked delivered; to be raised."""

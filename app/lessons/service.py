@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, select, text, update
+from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -27,31 +27,15 @@ from app.security import InstitutionStaff, Parent, SupervisionStaff
 
 Ruling = Literal["release", "return"]
 
-_GUARDED = """
-    FROM unnest(CAST(:guardians AS uuid[]), CAST(:lessons AS uuid[])) AS asked (guardian_id, lesson_id)
-    JOIN lesson ON lesson.id = asked.lesson_id
-    JOIN guardianship ON guardianship.student_id = lesson.student_id AND guardianship.guardian_id = asked.guardian_id
-"""
-_LOCK_CONTRACTS_OF_GUARDED = text(
-    "SELECT FROM contract WHERE id IN (SELECT lesson.contract_id" + _GUARDED + ") ORDER BY id FOR NO KEY UPDATE"
-)
-_LOCK_GUARDED = text(
-    "SELECT asked.guardian_id, lesson.id, lesson.contract_id, lesson.payment_id, lesson.institution_id, lesson.price_fen, lesson.status"
-    + _GUARDED
-    + "ORDER BY lesson.id FOR NO KEY UPDATE OF lesson"
-)
+_CONFIRM = text("""
+    SELECT outcome, released_fen FROM lessons_confirm(
+        CAST(:guardians AS uuid[]), CAST(:lessons AS uuid[]), CAST(:actors AS text[]), CAST(:releases AS uuid[]),
+        CAST(:transfers AS uuid[]), :now, :final_at, :business_on, :clock)
+""")
 _RELEASE = text("""
-    WITH released AS (
-        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:lessons AS uuid[]), CAST(:guardians AS uuid[]), CAST(:disputes AS uuid[]))
-            AS cause (id, lesson_id, confirmed_by, dispute_id)
-    ), moved AS (
-        UPDATE lesson SET status = 'confirmed', changed_at = :now FROM released WHERE lesson.id = released.lesson_id
-        RETURNING lesson.id, lesson.institution_id, lesson.payment_id, lesson.price_fen
-    )
-    INSERT INTO release (id, lesson_id, institution_id, payment_id, amount_fen, confirmed_by, dispute_id, released_at, final_at)
-    SELECT released.id, moved.id, moved.institution_id, moved.payment_id, moved.price_fen, released.confirmed_by, released.dispute_id,
-        :now, :final_at
-    FROM moved JOIN released ON released.lesson_id = moved.id
+    SELECT lessons_release(
+        CAST(:lessons AS uuid[]), CAST(:releases AS uuid[]), CAST(:transfers AS uuid[]), CAST(:guardians AS uuid[]),
+        CAST(:disputes AS uuid[]), CAST(:actors AS text[]), :now, :final_at, :business_on, :clock)
 """)
 
 
@@ -70,26 +54,6 @@ class Consent:
 
     parent: Parent
     lesson_ids: Sequence[UUID]
-
-
-class Paid(Protocol):
-    """What a release needs to know of a lesson, as a row of its table has it."""
-
-    id: UUID
-    contract_id: UUID
-    payment_id: UUID | None
-    institution_id: UUID
-    price_fen: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a lesson's fee is released, and by whom: a guardian's confirmation or the ruling on a dispute."""
-
-    lesson: Paid
-    actor: str
-    confirmed_by: UUID | None = None
-    dispute_id: UUID | None = None
 
 
 async def deliver(
@@ -138,29 +102,23 @@ async def confirm(session: AsyncSession, parent: Parent, lesson_ids: Sequence[UU
 
 
 async def confirm_all(session: AsyncSession, consents: Sequence[Consent]) -> list[list[Outcome]]:
-    """The same for several guardians in one set of statements, in the order given: of two consents to one lesson the first counts."""
+    """The same for several guardians in one statement, in the order given: of two consents to one lesson the first counts."""
+    with ledger.posting_once(session):
+        rows = (await session.execute(_CONFIRM, asked(district_of(session), consents) | {"actors": _actors(consents)})).all()
+    outcomes = iter(rows)
+    return [[Outcome(lesson_id, *next(outcomes)) for lesson_id in consent.lesson_ids] for consent in consents]
+
+
+def asked(district: str, consents: Sequence[Consent]) -> dict[str, Any]:
+    """Consents as the SQL functions take them, lesson by lesson, with ids for what they cause and the time of it."""
     wanted = [(consent.parent.guardian_id, lesson_id) for consent in consents for lesson_id in consent.lesson_ids]
-    pairs = {"guardians": [pair[0] for pair in wanted], "lessons": [pair[1] for pair in wanted]}
-    await session.execute(_LOCK_CONTRACTS_OF_GUARDED, pairs)
-    guarded: dict[tuple[UUID, UUID], Row[Any]] = {(row.guardian_id, row.id): row for row in await session.execute(_LOCK_GUARDED, pairs)}
-    states = {row.id: row.status for row in guarded.values()}
-    causes: list[Cause] = []
-    answers = []
-    for consent in consents:
-        answer = []
-        for lesson_id in consent.lesson_ids:
-            lesson = guarded.get((consent.parent.guardian_id, lesson_id))
-            if lesson is None:
-                answer.append(Outcome(lesson_id, "not_found", 0))
-                continue
-            outcome = rules.confirmation_outcome(states[lesson_id])
-            if outcome == "confirmed":
-                states[lesson_id] = "confirmed"
-                causes.append(Cause(lesson, consent.parent.actor, confirmed_by=consent.parent.guardian_id))
-            answer.append(Outcome(lesson_id, outcome, lesson.price_fen if outcome == "confirmed" else 0))
-        answers.append(answer)
-    await _release(session, causes)
-    return answers
+    return {
+        "guardians": [guardian_id for guardian_id, _ in wanted],
+        "lessons": [lesson_id for _, lesson_id in wanted],
+        "releases": [uuid7() for _ in wanted],
+        "transfers": [uuid7() for _ in wanted],
+        **_times(district),
+    }
 
 
 async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason: str) -> Dispute:
@@ -210,7 +168,7 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
     if ruled is None:
         raise Conflict("lessons.not_disputed", "该课时没有待处理的异议")
     if ruling == "release":
-        await _release(session, [Cause(lesson, officer.actor, dispute_id=ruled.id)])
+        await _release(session, ruled, officer.actor)
         await session.refresh(lesson)
     return ruled
 
@@ -230,41 +188,24 @@ def _one(lessons: Sequence[Lesson]) -> Lesson:
     return lessons[0]
 
 
-async def _release(session: AsyncSession, causes: Sequence[Cause]) -> None:
-    """Move locked lessons' fees from escrow to payable, each with its cause row."""
-    if not causes:
-        return
+def _actors(consents: Sequence[Consent]) -> list[str]:
+    return [consent.parent.actor for consent in consents for _ in consent.lesson_ids]
+
+
+async def _release(session: AsyncSession, ruled: Dispute, actor: str) -> None:
+    """Move a locked lesson's fee from escrow to payable, as its dispute was ruled."""
+    values = {"lessons": [ruled.lesson_id], "guardians": [None], "disputes": [ruled.id], "actors": [actor]}
+    await session.flush()
+    with ledger.posting_once(session):
+        await session.execute(_RELEASE, {**values, "releases": [uuid7()], "transfers": [uuid7()], **_times(district_of(session))})
+
+
+def _times(district: str) -> dict[str, Any]:
+    """When a release happens, by which clock, and when it is final."""
     now = clock.now()
-    final_at = rules.final_at(pack_for(district_of(session), clock.business_date(now)), now)
-    release_ids = [uuid7() for _ in causes]
-    postings = []
-    for release_id, cause in zip(release_ids, causes, strict=True):
-        lesson = cause.lesson
-        assert lesson.payment_id is not None
-        postings.append(
-            Posting(
-                kind="lesson_released",
-                reference=release_id,
-                book_id=lesson.institution_id,
-                debit=codes.escrow(lesson.payment_id),
-                credit=codes.PAYABLE,
-                amount_fen=lesson.price_fen,
-                posted_by=cause.actor,
-            )
-        )
-    await session.execute(
-        _RELEASE,
-        {
-            "ids": release_ids,
-            "lessons": [cause.lesson.id for cause in causes],
-            "guardians": [cause.confirmed_by for cause in causes],
-            "disputes": [cause.dispute_id for cause in causes],
-            "now": now,
-            "final_at": final_at,
-        },
-    )
-    await lifecycle.close_if_done(session, {cause.lesson.contract_id for cause in causes})
-    await ledger.post(session, postings, posted_by=causes[0].actor)
+    business_on = clock.business_date(now)
+    final_at = rules.final_at(pack_for(district, business_on), now)
+    return {"now": now, "final_at": final_at, "business_on": business_on, "clock": clock.simulated()}
 
 
 async def _reverse(session: AsyncSession, release: Release, contract_id: UUID, posted_by: str) -> None:

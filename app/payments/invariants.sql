@@ -33,7 +33,7 @@ WHERE (CAST(:book AS uuid) IS NULL OR k.institution_id = :book)
     END
 UNION ALL
 SELECT l.institution_id, l.id::text, format('lesson paid by %s', l.payment_id)
-FROM lesson l LEFT JOIN payment p ON p.id = l.payment_id
+FROM lesson l LEFT JOIN payment p ON p.id = l.payment_id AND p.institution_id = l.institution_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
     AND l.payment_id IS NOT NULL AND (p.contract_id, p.status) IS DISTINCT FROM (l.contract_id, 'paid');
 

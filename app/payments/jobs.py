@@ -1,12 +1,12 @@
 """Background work on payments: match what arrived, close what expired, free seats, send back what is nobody's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, exists, or_, select
+from sqlalchemy import Select, exists, or_, select, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,7 @@ from app.banking.banks import Banks
 from app.banking.collections import close_collection
 from app.banking.models import BankAccount, BankMovement, Instruction
 from app.banking.models import Collection as CashierOrder
+from app.banking.service import RefundOrder
 from app.contracts import lifecycle
 from app.contracts import service as contracts
 from app.contracts.models import Contract
@@ -50,17 +51,7 @@ async def match_receipts(district: District) -> int:
         .order_by(BankMovement.occurred_at, BankMovement.id)
         .limit(BATCH)
     )
-    arrived = await _listed(district, query)
-    if not arrived:
-        return 0
-    try:
-        async with district.transaction() as session:
-            return await _match_all(session, arrived)
-    except (DomainError, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise
-        _log.warning("payments.match_together_failed", movements=len(arrived), error=type(error).__name__)
-    return await _each(district, "payments.match_receipt", arrived, _match)
+    return await _together(district, "payments.match_receipts", await _listed(district, query), _match)
 
 
 async def expire_payments(district: District, banks: Banks) -> int:
@@ -76,18 +67,18 @@ async def expire_payments(district: District, banks: Banks) -> int:
     )
     slots = asyncio.Semaphore(_CALLS_AT_ONCE)
 
-    async def close(payment_no: str) -> bool:
+    async def close(payment_no: str) -> str | None:
         async with slots:
             try:
                 await close_collection(district, banks, payment_no)
             except Unavailable:
-                return False
-        async with district.transaction() as session:
-            return await _expire(session, payment_no)
+                return None
+        return payment_no
 
     async with asyncio.TaskGroup() as group:
         closing = [group.create_task(close(payment_no)) for payment_no in await _listed(district, query)]
-    return sum(task.result() for task in closing)
+    closed = [payment_no for task in closing if (payment_no := task.result())]
+    return await _together(district, "payments.expire_payments", closed, _expire)
 
 
 async def lapse_contracts(district: District) -> int:
@@ -99,7 +90,7 @@ async def lapse_contracts(district: District) -> int:
         .order_by(Contract.lapses_at)
         .limit(BATCH)
     )
-    return await _each(district, "payments.lapse_contract", await _listed(district, query), _lapse)
+    return await _together(district, "payments.lapse_contracts", await _listed(district, query), _lapse)
 
 
 async def return_unassigned(district: District) -> int:
@@ -113,28 +104,20 @@ async def return_unassigned(district: District) -> int:
         .order_by(Receipt.return_attempts, Receipt.decided_at)
         .limit(BATCH)
     )
-    return await _each(district, "payments.return_receipt", await _listed(district, query), _send_back)
+    return await _together(district, "payments.return_receipts", await _listed(district, query), _send_back)
 
 
 async def settle_returns(district: District) -> int:
     """Record how returns ended: settled ones are done; a rejected or returned one goes back to suspense. How many were recorded."""
-    done = (Instruction.status == "settled") & Receipt.returned_at.is_(None)
-    failed = Instruction.status.in_(("rejected", "returned")) & Instruction.unreserved_at.is_(None)
-    query = (
-        select(Receipt.movement_id)
-        .join(Instruction, Instruction.reference == Receipt.return_no)
-        .where(done | failed)
-        .order_by(Receipt.decided_at)
-        .limit(BATCH)
-    )
-    return await _each(district, "payments.settle_return", await _listed(district, query), _settle_return)
+    instructed = select(Receipt.movement_id).join(Instruction, Instruction.reference == Receipt.return_no)
+    ended = Instruction.status.in_((fixed("rejected"), fixed("returned"))) & Instruction.unreserved_at.is_(None)
+    done = instructed.where(Receipt.outcome != fixed("matched"), Receipt.returned_at.is_(None), Instruction.status == "settled")
+    failed = instructed.where(Instruction.purpose == "refund", ended)
+    query = select(union_all(done, failed).subquery().c.movement_id).limit(BATCH)
+    return await _together(district, "payments.settle_returns", await _listed(district, query), _settle_returns)
 
 
-async def _match(session: AsyncSession, movement_id: UUID) -> bool:
-    return await _match_all(session, [movement_id]) > 0
-
-
-async def _match_all(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
+async def _match(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
     """Decide about movements in the order of their arrival, those that another worker has left out; how many."""
     arrived = await session.execute(
         select(BankMovement, BankAccount.book_id)
@@ -202,63 +185,64 @@ async def _take(session: AsyncSession, taken: Sequence[tuple[BankMovement, Contr
     await ledger.post(session, matched, posted_by=SYSTEM)
 
 
-async def _expire(session: AsyncSession, payment_no: str) -> bool:
-    """Created → expired, once the bank takes no more money for it and what it took has been decided about."""
-    [(_, payment)] = (await _meant(session, [payment_no])).values()
-    order = await session.get_one(CashierOrder, payment_no)
-    undecided = exists().where(
-        BankMovement.reference == payment_no, BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)
+async def _expire(session: AsyncSession, payment_nos: Sequence[str]) -> int:
+    """Created → expired, once the bank takes no more money for them and what it took has been decided about; how many."""
+    meant = await _meant(session, payment_nos)
+    ended = select(CashierOrder.reference, CashierOrder.status).where(
+        CashierOrder.reference.in_(payment_nos), CashierOrder.status.not_in(("created", "opened"))
     )
-    decided = exists().where(Receipt.meant_for == payment.id)
-    if payment.status != "created" or order.status in ("created", "opened") or await session.scalar(select(undecided)):
-        return False
-    if order.status == "paid" and not await session.scalar(select(decided)):
-        return False
-    payment.status, payment.ended_at = "expired", clock.now()
-    return True
+    orders = {reference: status for reference, status in await session.execute(ended)}
+    arrived = BankMovement.reference.in_(payment_nos), BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)
+    undecided = set(await session.scalars(select(BankMovement.reference).where(*arrived)))
+    of_these = Receipt.meant_for.in_([payment.id for _, payment in meant.values()])
+    decided = set(await session.scalars(select(Receipt.meant_for).where(of_these)))
+    expired = 0
+    for payment_no, (_, payment) in meant.items():
+        waits = payment_no in undecided or (orders.get(payment_no) == "paid" and payment.id not in decided)
+        if payment.status == "created" and payment_no in orders and not waits:
+            payment.status, payment.ended_at = "expired", clock.now()
+            expired += 1
+    return expired
 
 
-async def _lapse(session: AsyncSession, contract_id: UUID) -> bool:
-    contract = await contracts.lock(session, contract_id)
-    if await session.scalar(select(exists().where(Payment.contract_id == contract_id, Payment.status == "created"))):
-        return False
-    return await contracts.lapse(session, contract)
+async def _lapse(session: AsyncSession, contract_ids: Sequence[UUID]) -> int:
+    locked = await lifecycle.lock_contracts(session, Contract.id.in_(contract_ids))
+    of_these = select(Payment.contract_id).where(Payment.contract_id.in_(contract_ids), Payment.status == "created")
+    waiting = set(await session.scalars(of_these))
+    return await contracts.lapse(session, [contract for contract in locked if contract.id not in waiting])
 
 
-async def _send_back(session: AsyncSession, movement_id: UUID) -> bool:
-    receipt = await _locked(session, movement_id)
-    if receipt is None or receipt.return_no is not None:
-        return False
-    instruction = await banking.instruct_refund(
-        session,
-        reference=number("S", district_of(session)),
-        book_id=receipt.institution_id,
-        original=movement_id,
-        source=SUSPENSE,
-        amount_fen=receipt.amount_fen,
-        posted_by=SYSTEM,
-    )
-    receipt.return_no = instruction.reference
-    receipt.return_attempts += 1
-    return True
+async def _send_back(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
+    receipts = [receipt for receipt in await _locked(session, movement_ids) if receipt.return_no is None]
+    orders = [
+        RefundOrder(number("S", district_of(session)), receipt.institution_id, receipt.movement_id, SUSPENSE, receipt.amount_fen)
+        for receipt in receipts
+    ]
+    for receipt, instruction in zip(receipts, await banking.instruct_refunds(session, orders, SYSTEM), strict=True):
+        receipt.return_no = instruction.reference
+        receipt.return_attempts += 1
+    return len(receipts)
 
 
-async def _settle_return(session: AsyncSession, movement_id: UUID) -> bool:
-    receipt = await _locked(session, movement_id)
-    if receipt is None or receipt.return_no is None:
-        return False
-    instruction = (await session.scalars(select(Instruction).where(Instruction.reference == receipt.return_no))).one()
-    if instruction.status == "settled":
-        receipt.returned_at = instruction.ended_at
-    else:
-        receipt.return_no, receipt.returned_at = None, None
-        await banking.unreserve(session, instruction.id, SYSTEM)
-    return True
+async def _settle_returns(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
+    receipts = {receipt.return_no: receipt for receipt in await _locked(session, movement_ids) if receipt.return_no is not None}
+    failed = []
+    for instruction in await session.scalars(select(Instruction).where(Instruction.reference.in_(receipts)).order_by(Instruction.id)):
+        receipt = receipts[instruction.reference]
+        if instruction.status == "settled":
+            receipt.returned_at = instruction.ended_at
+        else:
+            receipt.return_no, receipt.returned_at = None, None
+            failed.append(instruction.id)
+    if failed:
+        await banking.unreserve(session, failed, SYSTEM)
+    return len(receipts)
 
 
-async def _locked(session: AsyncSession, movement_id: UUID) -> Receipt | None:
-    """The receipt, locked; None while another worker has it."""
-    return await session.scalar(select(Receipt).where(Receipt.movement_id == movement_id).with_for_update(skip_locked=True, key_share=True))
+async def _locked(session: AsyncSession, movement_ids: Sequence[UUID]) -> Sequence[Receipt]:
+    """The receipts, locked, without those that another worker has."""
+    chosen = select(Receipt).where(Receipt.movement_id.in_(movement_ids)).order_by(Receipt.movement_id)
+    return (await session.scalars(chosen.with_for_update(skip_locked=True, key_share=True))).all()
 
 
 async def _listed(district: District, query: Select[T]) -> list[T]:
@@ -266,19 +250,28 @@ async def _listed(district: District, query: Select[T]) -> list[T]:
         return list(await session.scalars(query))
 
 
-async def _each(district: District, job: str, ids: Iterable[UUID], act: Callable[[AsyncSession, UUID], Awaitable[bool]]) -> int:
-    """Act on every row in a transaction of its own, so that one poison fails alone and is named; how many were acted on."""
+async def _together(district: District, job: str, keys: Sequence[T], act: Callable[[AsyncSession, Sequence[T]], Awaitable[int]]) -> int:
+    """Act on all rows in one transaction, and where that fails on each in its own, so that one poison fails alone and is named;
+    how many were acted on.
+    """
+    if not keys:
+        return 0
+    try:
+        async with district.transaction() as session:
+            return await act(session, keys)
+    except (DomainError, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        _log.warning("payments.together_failed", job=job, rows=len(keys), error=type(error).__name__)
     done = 0
-    for row_id in ids:
+    for key in keys:
         try:
             async with district.transaction() as session:
-                acted = await act(session, row_id)
+                done += await act(session, [key])
         except DomainError as refused:
-            _log.warning("payments.item_refused", job=job, row=str(row_id), code=refused.code)
+            _log.warning("payments.item_refused", job=job, row=str(key), code=refused.code)
         except DBAPIError as failed:
             if failed.connection_invalidated:
                 raise
-            _log.exception("payments.item_failed", job=job, row=str(row_id))
-        else:
-            done += acted
+            _log.exception("payments.item_failed", job=job, row=str(key))
     return done

@@ -23,19 +23,21 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, TypeVar, cast
 from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Depends, Header, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import districts, idempotency, security
 from app.db import Database, District
 from app.errors import Forbidden, NotFound, SignInRequired
-from app.security import InstitutionStaff, Parent, Principal, SettlementStaff, SupervisionStaff
+from app.security import Holders, InstitutionStaff, Parent, Principal, SettlementStaff, SupervisionStaff
 from app.settings import settings
 
 ENDS = ("parent", "institution", "settlement", "supervision")
@@ -98,19 +100,20 @@ class OncePerKey:
                 raise RuntimeError("a route with an idempotency key ended without storing its answer")
 
     @property
+    def district(self) -> District:
+        """Where the request is at home."""
+        return self._district
+
+    @property
     def attempt(self) -> idempotency.Attempt:
         """The request under its key, for work that shares a transaction with others' and claims the key there."""
         return self._attempt
-
-    def written(self, model: BaseModel) -> idempotency.Answer:
-        """The model as it is stored and sent, with the route's status."""
-        return idempotency.Answer(self._status, model.model_dump_json())
 
     async def answer(self, model: M) -> M:
         """Store the model as this key's answer, with the route's status, and hand it back for the route to return."""
         if self._session is None:
             raise RuntimeError("an answer is stored in the transaction of its work")
-        await idempotency.keep(self._session, self._attempt, self.written(model))
+        await idempotency.keep(self._session, self._attempt, idempotency.Answer(self._status, model.model_dump_json()))
         self._answered = True
         return model
 
@@ -151,26 +154,52 @@ def stopping(request: Request) -> asyncio.Event:
     return cast(asyncio.Event, request.app.state.stopping)
 
 
-_bearer = HTTPBearer(auto_error=False, description="access_token of POST /api/v1/auth/…/session")
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """Who calls, and in which district."""
+
+    principal: Principal
+    home: District
 
 
-async def _token(request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
-    path = request.url.path
-    end = end_of(path)
-    if end is not None:
-        token = request.cookies.get(cookie_name(end))
-    elif bearer is not None:
-        token = bearer.credentials
-    elif request.method == "GET" and _EVENT_STREAM.fullmatch(path):
-        token = request.cookies.get(cookie_name(path.split("/")[3]))
-    else:
-        token = None
-    if not token:
-        raise SignInRequired("auth.required", "请先登录")
-    return token
+class _Door(SecurityBase):
+    """Finds out who calls: one dependency of all routes, for each further one would be solved anew wherever it is named."""
+
+    def __init__(self) -> None:
+        self._bearer = HTTPBearer(auto_error=False, description="access_token of POST /api/v1/auth/…/session")
+        self.model = self._bearer.model
+        self.scheme_name = self._bearer.scheme_name
+
+    async def __call__(self, request: Request) -> _Visit:
+        """Raises SignInRequired, for a page's form Forbidden."""
+        token = await self._token(request)
+        home = await _home_of(request, token)
+        principal = await cast(Holders, request.app.state.holders).principal_of(home, token)
+        if principal is None:
+            raise SignInRequired("auth.ended", "登录已失效，请重新登录")
+        request.state.principal = principal
+        structlog.contextvars.bind_contextvars(role=principal.role)
+        if end_of(request.url.path) is not None:
+            await _check_form(request, token)
+        return _Visit(principal, home)
+
+    async def _token(self, request: Request) -> str:
+        path = request.url.path
+        end = end_of(path)
+        if end is not None:
+            token = request.cookies.get(cookie_name(end))
+        elif bearer := await self._bearer(request):
+            token = bearer.credentials
+        elif request.method == "GET" and _EVENT_STREAM.fullmatch(path):
+            token = request.cookies.get(cookie_name(path.split("/")[3]))
+        else:
+            token = None
+        if not token:
+            raise SignInRequired("auth.required", "请先登录")
+        return token
 
 
-async def _home(request: Request, token: Annotated[str, Depends(_token)]) -> District:
+async def _home_of(request: Request, token: str) -> District:
     code = security.token_district(token)
     if code is None:
         raise SignInRequired("auth.ended", "登录已失效，请重新登录")
@@ -178,6 +207,23 @@ async def _home(request: Request, token: Annotated[str, Depends(_token)]) -> Dis
         return await district_called(request, code)
     except NotFound as cause:
         raise SignInRequired("auth.ended", "登录已失效，请重新登录") from cause
+
+
+async def _check_form(request: Request, token: str) -> None:
+    request.state.csrf = csrf_token(token)
+    if request.method in _SAFE_METHODS:
+        return
+    refuse_other_sites(request)
+    sent = (await request.form(max_files=0)).get(CSRF_FIELD)
+    if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), request.state.csrf.encode()):
+        raise Forbidden("request.stale_form", "页面已过期，请返回刷新后重试")
+
+
+_Visited = Annotated[_Visit, Depends(_Door())]
+
+
+async def _home(visit: _Visited) -> District:
+    return visit.home
 
 
 Home = Annotated[District, Depends(_home)]
@@ -193,25 +239,8 @@ async def _named(
 Named = Annotated[District, Depends(_named)]
 
 
-async def _principal(request: Request, home: Home, token: Annotated[str, Depends(_token)]) -> Principal:
-    principal = await security.principal_of(home, token)
-    if principal is None:
-        raise SignInRequired("auth.ended", "登录已失效，请重新登录")
-    request.state.principal = principal
-    structlog.contextvars.bind_contextvars(role=principal.role)
-    if end_of(request.url.path) is not None:
-        await _check_form(request, token)
-    return principal
-
-
-async def _check_form(request: Request, token: str) -> None:
-    request.state.csrf = csrf_token(token)
-    if request.method in _SAFE_METHODS:
-        return
-    refuse_other_sites(request)
-    sent = (await request.form(max_files=0)).get(CSRF_FIELD)
-    if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), request.state.csrf.encode()):
-        raise Forbidden("request.stale_form", "页面已过期，请返回刷新后重试")
+async def _principal(visit: _Visited) -> Principal:
+    return visit.principal
 
 
 Anyone = Annotated[Principal, Depends(_principal)]
@@ -219,10 +248,10 @@ Anyone = Annotated[Principal, Depends(_principal)]
 
 
 def _only(kind: type[P]) -> Callable[..., Awaitable[P]]:
-    async def caller(principal: Anyone) -> P:
-        if not isinstance(principal, kind):
+    async def caller(visit: _Visited) -> P:
+        if not isinstance(visit.principal, kind):
             raise Forbidden("auth.wrong_role", "您的身份无权进行此操作")
-        return principal
+        return visit.principal
 
     return caller
 
@@ -241,8 +270,8 @@ async def snapshot(district: District) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def _read(home: Home, principal: Anyone) -> AsyncIterator[AsyncSession]:
-    async with snapshot(home) as session:
+async def _read(visit: _Visited) -> AsyncIterator[AsyncSession]:
+    async with snapshot(visit.home) as session:
         yield session
 
 
@@ -251,8 +280,8 @@ async def _public_read(named: Named) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def _write(home: Home, principal: Anyone) -> AsyncIterator[AsyncSession]:
-    async with home.transaction() as session:
+async def _write(visit: _Visited) -> AsyncIterator[AsyncSession]:
+    async with visit.home.transaction() as session:
         yield session
 
 
@@ -264,14 +293,13 @@ Write = Annotated[AsyncSession, Depends(_write, scope="function")]
 
 async def _once(
     request: Request,
-    home: Home,
-    principal: Anyone,
+    visit: _Visited,
     key: Annotated[
         str | None, Header(alias="Idempotency-Key", description="Required: 1 to 128 printable characters, new for each intention")
     ] = None,
 ) -> OncePerKey:
-    attempt = idempotency.attempt(principal.actor, key, f"{request.method} {request.url.path}", await request.body())
-    return OncePerKey(home, attempt, request.scope["route"].status_code or 200)
+    attempt = idempotency.attempt(visit.principal.actor, key, f"{request.method} {request.url.path}", await request.body())
+    return OncePerKey(visit.home, attempt, request.scope["route"].status_code or 200)
 
 
 Once = Annotated[OncePerKey, Depends(_once)]

@@ -184,6 +184,7 @@ def _build() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     built.filters.update(
         yuan=money.yuan,

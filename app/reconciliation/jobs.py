@@ -23,9 +23,9 @@ _FIRST_DUE = text("""
     FROM bank_account a
     LEFT JOIN LATERAL (
         SELECT r.value_on FROM reconciliation r
-        LEFT JOIN statement_day d ON d.bank_account_id = r.bank_account_id AND d.value_on = r.value_on
-        WHERE r.bank_account_id = a.id
-            AND coalesce(d.fetched_at, r.reconciled_at) >= (r.value_on + 1)::timestamp AT TIME ZONE 'Asia/Shanghai'
+        WHERE r.bank_account_id = a.id AND (r.value_on + 1)::timestamp AT TIME ZONE 'Asia/Shanghai' <= coalesce(
+            (SELECT d.fetched_at FROM statement_day d WHERE d.bank_account_id = r.bank_account_id AND d.value_on = r.value_on),
+            r.reconciled_at)
         ORDER BY r.value_on DESC LIMIT 1
     ) AS last ON true
     WHERE a.role = 'supervised'

@@ -26,19 +26,27 @@ _AGREEING = text("""
         ON before.bank_account_id = a.id AND before.value_on = :day_before AND before.fetched_at >= :started_at
     LEFT JOIN ledger_account cash ON cash.book_id = a.book_id AND cash.code = 'cash:' || a.id
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(moved.fen), 0) AS fen FROM (
-            SELECT t.amount_fen AS fen FROM transfer t WHERE t.debit = cash.id AND t.value_on <= :value_on
-            UNION ALL
-            SELECT -t.amount_fen FROM transfer t WHERE t.credit = cash.id AND t.value_on <= :value_on
-        ) AS moved
-    ) AS booked
-    WHERE a.role = 'supervised' AND a.opened_at < :ends_at AND d.closing_fen = booked.fen
+        SELECT coalesce(sum(CASE t.debit WHEN cash.id THEN t.amount_fen ELSE -t.amount_fen END), 0) AS fen
+        FROM bank_movement m JOIN transfer t ON t.id = m.transfer_id
+        WHERE m.bank_account_id = a.id AND m.value_on > :value_on
+    ) AS later
+    WHERE a.role = 'supervised' AND a.opened_at < :ends_at AND d.closing_fen = coalesce(cash.balance_fen, 0) - later.fen
         AND d.opening_fen = coalesce(before.closing_fen, d.opening_fen)
         AND NOT EXISTS (SELECT FROM bank_movement m WHERE m.bank_account_id = a.id AND m.stated_fen IS DISTINCT FROM m.amount_fen)
         AND NOT EXISTS (SELECT FROM bank_movement m WHERE m.bank_account_id = a.id AND m.booked_as = 'taken')
     ON CONFLICT (bank_account_id, value_on) DO UPDATE SET statement_fen = excluded.statement_fen, cash_fen = excluded.cash_fen,
         status = excluded.status, reconciled_at = excluded.reconciled_at, judged_at = NULL
     RETURNING bank_account_id
+""")
+# What the cash account holds, less what was booked with a later value date: nothing that grows with the books' age.
+_CASH = text("""
+    SELECT coalesce(cash.balance_fen - (
+        SELECT coalesce(sum(CASE t.debit WHEN cash.id THEN t.amount_fen ELSE -t.amount_fen END), 0)
+        FROM bank_movement m JOIN transfer t ON t.id = m.transfer_id
+        WHERE m.bank_account_id = a.id AND m.value_on > :value_on
+    ), 0)::bigint
+    FROM bank_account a LEFT JOIN ledger_account cash ON cash.book_id = a.book_id AND cash.code = 'cash:' || a.id
+    WHERE a.id = :account
 """)
 
 
@@ -52,7 +60,7 @@ async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date
     statement = await session.get(StatementDay, (bank_account_id, value_on), populate_existing=True)
     if statement is None:
         raise NotFound("reconciliation.statement_not_found", "尚未取得该日的银行对账单")
-    cash_fen = await ledger.cash_by_value_date(session, account.book_id, codes.cash(account.id), value_on)
+    cash_fen = await _cash(session, account.id, value_on)
     lines, later_fen = await _lines(session, statement)
     day = Day(
         value_on=value_on,
@@ -84,9 +92,14 @@ async def reconcile_agreeing(session: AsyncSession, value_on: date) -> set[UUID]
 
 async def reconcile_missing(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
     """Name an account that the bank's statement of a value day leaves out; it counts as stating nothing."""
-    account = await session.get_one(BankAccount, bank_account_id, with_for_update={"key_share": True}, populate_existing=True)
-    cash_fen = await ledger.cash_by_value_date(session, account.book_id, codes.cash(account.id), value_on)
-    return await _store(session, account.id, value_on, 0, cash_fen, [missing(value_on, cash_fen)])
+    await session.get_one(BankAccount, bank_account_id, with_for_update={"key_share": True}, populate_existing=True)
+    cash_fen = await _cash(session, bank_account_id, value_on)
+    return await _store(session, bank_account_id, value_on, 0, cash_fen, [missing(value_on, cash_fen)])
+
+
+async def _cash(session: AsyncSession, bank_account_id: UUID, value_on: date) -> int:
+    """Fen of every booked line with a value date up to that day: what the bank's closing balance must be."""
+    return await session.scalar(_CASH, {"account": bank_account_id, "value_on": value_on}) or 0
 
 
 async def _lines(session: AsyncSession, statement: StatementDay) -> tuple[tuple[Line, ...], int]:

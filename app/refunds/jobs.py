@@ -33,7 +33,7 @@ async def restore_unpaid(district: District) -> int:
                 select(Refund.id)
                 .join(Instruction, Instruction.reference == Refund.refund_no)
                 .where(Instruction.purpose == "refund", ended)
-                .order_by(Refund.id)
+                .order_by(Instruction.id)
                 .limit(_BATCH)
             )
         ).all()
@@ -65,5 +65,5 @@ async def _restore(session: AsyncSession, refund_id: UUID) -> bool:
     await session.flush()
     await lifecycle.miss_delivered(session, contract.id)
     instruction_id = (await session.scalars(select(Instruction.id).where(Instruction.reference == refund.refund_no))).one()
-    await banking.unreserve(session, instruction_id, posted_by=SYSTEM)
+    await banking.unreserve(session, [instruction_id], SYSTEM)
     return True

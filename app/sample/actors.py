@@ -1,10 +1,10 @@
 """Who acts in a simulation: institutions with their families, and the authorities that watch and pay them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from app import clock
@@ -20,6 +20,9 @@ from app.settlement.models import Payout
 from app.supervision import queries as supervision
 from app.supervision import service as decisions
 from bank_adapters.mock_bank.control import ControlRefused, OrderPayment
+
+Act = Literal["enter", "remember", "surprise", "open_classes", "deliver", "respond", "enrol", "pay_late", "forget"]
+"""What institutions and families do; `enter` begins it all, `remember` takes up what others began, `forget` ends a day."""
 
 KEPT_BACK_FEN = 5_000
 """What a family that pays a wrong amount pays too little."""
@@ -75,15 +78,25 @@ class Schools:
         self._crowd = Crowd(stage)
         self._seed = seed
         self._schools = schools
-        self.paid_fen = paid_fen
-        """What families have paid so far."""
+        self._paid_fen = paid_fen
+        self._acts: dict[Act, Callable[[date], Awaitable[None]]] = {
+            "enter": self._enter,
+            "remember": self._remember,
+            "surprise": self._surprise,
+            "open_classes": self._open_classes,
+            "deliver": self._deliver,
+            "respond": self._respond,
+            "enrol": self._enrol,
+            "pay_late": self._pay_late,
+            "forget": self._forget,
+        }
 
-    @property
-    def first(self) -> School:
-        """One of them."""
-        return self._schools[0]
+    async def act(self, name: Act, day: date) -> int:
+        """Play an act of a business date at the present instant; what these families have paid so far, in fen."""
+        await self._acts[name](day)
+        return self._paid_fen
 
-    async def enter(self) -> None:
+    async def _enter(self, day: date) -> None:
         """The institutions are in the register, with their accounts and their teachers; entered now where they are new."""
         for school in self._schools:
             plan, chance = school.plan, dice(self._seed, "teachers", school.plan.number)
@@ -98,7 +111,7 @@ class Schools:
                 teacher_id = known.get(certificate_no) or await self._stage.teacher(school.id, name, certificate_no, subject)
                 school.teachers.append(teacher_id)
 
-    async def remember(self, day: date) -> None:
+    async def _remember(self, day: date) -> None:
         """Take up what others began: the classes opened and the families entered up to a business date."""
         for school in self._schools:
             opened = await self._stage.classes_of(school.id)
@@ -107,12 +120,12 @@ class Schools:
             school.families = {plan.number: (plan, family) for plan, family in zip(came, await self._families(came), strict=True)}
             school.forget(day)
 
-    def forget(self, day: date) -> None:
+    async def _forget(self, day: date) -> None:
         """What is long over needs no memory."""
         for school in self._schools:
             school.forget(day)
 
-    async def surprise(self, day: date) -> None:
+    async def _surprise(self, day: date) -> None:
         """Now and then a stranger's money arrives, without a reference."""
         for school in self._schools:
             chance = dice(self._seed, "stranger", school.plan.number, day)
@@ -121,7 +134,7 @@ class Schools:
                 if not await self._stage.bank.movements(account_no=payer_no):
                     await self._stage.bank.deposit_from_stranger(supervised_no(school.serial), amount_fen, payer_no)
 
-    async def open_classes(self, day: date) -> None:
+    async def _open_classes(self, day: date) -> None:
         """Classes whose day it is open for enrolment."""
         for school in self._schools:
             for number, course in enumerate(school.plan.classes):
@@ -137,7 +150,7 @@ class Schools:
                     )
                     school.classes[number] = opened.training_class.id
 
-    async def enrol(self, day: date) -> None:
+    async def _enrol(self, day: date) -> None:
         """Families sign and pay: most of them in time and once. Those whose code expired yesterday try again."""
         coming = [
             (school, plan)
@@ -155,16 +168,15 @@ class Schools:
             if payment is not None:
                 paying += [family.purse(payment, amount_fen) for amount_fen in _amounts(plan, day, payment.amount_fen)]
         await self._crowd.pay_all(paying)
-        self.paid_fen += sum(purse.amount_fen for purse in paying)
+        self._paid_fen += sum(purse.amount_fen for purse in paying)
 
-    async def pay_late(self, day: date) -> None:
-        """Those who hesitated pay when their code has expired; then the bank's statement of the day so far says who paid."""
+    async def _pay_late(self, day: date) -> None:
+        """Those who hesitated pay when their code has expired."""
         late = [school.families[plan.number][1] for school in self._schools for plan in school.enrolling(day, "late")]
         paying = [family.purse(payment, payment.amount_fen) for family, payment in await self._crowd.unpaid(late)]
         await self._crowd.pay_all(paying, late=True)
-        await self._crowd.read_statement(day)
 
-    async def deliver(self, day: date) -> None:
+    async def _deliver(self, day: date) -> None:
         """Every class session that is over is marked, with the children who came."""
         numbers = {family.student_id: plan.number for school in self._schools for plan, family in school.families.values()}
 
@@ -173,7 +185,7 @@ class Schools:
 
         await self._crowd.deliver([school.id for school in self._schools], came)
 
-    async def respond(self, day: date) -> None:
+    async def _respond(self, day: date) -> None:
         """Families confirm what was delivered, all of a child's lessons in one call, or object; some leave."""
         asked = {family.student_id: (plan, family) for school in self._schools for plan, family in school.asked(day)}
         consents: list[tuple[Family, list[UUID]]] = []
@@ -272,7 +284,6 @@ class Authorities:
 
     async def _resolve(self, day: date) -> None:
         async with self._stage.district.transaction() as session:
-            for alert in await supervision.alerts(session, open_only=True):
-                known = clock.business_date(alert.opened_at) < day
-                if known and dice(self._seed, "alert", alert.rule, alert.opened_at, day).random() < 0.7:
-                    await decisions.resolve(session, self._officer, alert.id, "已核实，无异常")
+            known = [each for each in await supervision.alerts(session, open_only=True) if clock.business_date(each.opened_at) < day]
+            seen = [each.id for each in known if dice(self._seed, "alert", each.rule, each.opened_at, day).random() < 0.7]
+            await decisions.resolve_all(session, self._officer, seen, "已核实，无异常")

@@ -11,7 +11,6 @@ from sqlalchemy import Row, select, text
 
 from app import clock
 from app.banking.collections import open_collections
-from app.banking.jobs import import_statement
 from app.contracts import service as contracts
 from app.contracts.models import LIVE, Contract
 from app.contracts.service import Wish
@@ -82,10 +81,6 @@ class Crowd:
             open_payments = await session.scalars(select(Payment).where(Payment.id.in_(found)).order_by(Payment.id))
             return [(found[payment.id], payment) for payment in open_payments]
 
-    async def read_statement(self, day: date) -> None:
-        """Book what the bank's statement of a day shows so far."""
-        await import_statement(self._district, self._stage.banks, self._stage.connection, day)
-
     async def deliver(self, institution_ids: Sequence[UUID], came: Callable[[UUID, int], bool]) -> None:
         """Mark the class sessions that are over with the children who came, by child and number of the session."""
         over = (
@@ -137,7 +132,7 @@ class Crowd:
 
     async def _order_some(self, wishes: Sequence[tuple[Family, UUID]]) -> list[Payment | None]:
         async with self._district.transaction() as session:
-            live = (Contract.student_id.in_([family.student_id for family, _ in wishes]), Contract.status.in_(LIVE))
+            live = Contract.class_id.in_({class_id for _, class_id in wishes}), Contract.status.in_(LIVE)
             rows = await session.execute(select(Contract.student_id, Contract.class_id, Contract.id, Contract.status).where(*live))
             known = {(child, class_id): (contract_id, status) for child, class_id, contract_id, status in rows}
             new = [wish for wish in wishes if (wish[0].student_id, wish[1]) not in known]

@@ -29,7 +29,7 @@ class Simulation:
 class Diary:
     """One simulation's district, its first business date, and how many steps of how many days are done.
 
-    `paid_fen` is what families had paid when the last day ended.
+    `paid_fen` is what families had paid by then.
     """
 
     installation: Installation
@@ -66,14 +66,14 @@ class Diary:
         """Write down that there is such a simulation."""
         self._write()
 
-    def step_is_done(self) -> None:
-        """One more step of the present day."""
-        self.steps_done += 1
+    def step_is_done(self, paid_fen: int) -> None:
+        """One more step of the present day, and what families have paid in all."""
+        self.steps_done, self.paid_fen = self.steps_done + 1, paid_fen
         self._write()
 
-    def day_is_done(self, paid_fen: int) -> None:
+    def day_is_done(self) -> None:
         """The present day is over; the next one begins."""
-        self.days_done, self.steps_done, self.paid_fen = self.days_done + 1, 0, paid_fen
+        self.days_done, self.steps_done = self.days_done + 1, 0
         self._write()
 
     def end(self) -> None:

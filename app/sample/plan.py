@@ -25,7 +25,8 @@ MOST_FAMILIES = 14
 """Families of one class; its seats are two more."""
 FAMILY_NUMBERS = 100_000
 """Numbers that one institution has for its families."""
-ENROLS_AT = time(10)
+ENROLS_AT = time(23, 40)
+"""Late, so that the statement of the day that is just over shows who paid while the seats are still held: one statement call a day."""
 _PERIOD = 30
 _USUAL_FAMILIES, _USUAL_FEE_FEN = 11, 230_000
 """What a class of a simulation of a given volume has, and what a family there pays."""

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -67,6 +67,18 @@ async def child(name: str, module: str, environment: dict[str, str], log: Path) 
 
 
 @asynccontextmanager
+async def spoken_to(name: str, module: str, log: Path) -> AsyncIterator[Child]:
+    """The same with its standard input and output at hand; only its errors go into the log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as errors:
+        process = await _spawn(module, [], {}, PIPE, errors.fileno(), PIPE)
+    try:
+        yield Child(name, process, log)
+    finally:
+        await _stop(process)
+
+
+@asynccontextmanager
 async def mock_bank(
     data: Path, log: Path, control_key: str, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
 ) -> AsyncIterator[tuple[Child, MockBankControl]]:
@@ -111,7 +123,9 @@ def free_port(host: str, wanted: int) -> int:
     raise Ended(f"{host} 上没有可用的端口")
 
 
-async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, str], output: int, errors: int | None = None) -> Process:
+async def _spawn(
+    module: str, arguments: Sequence[str], environment: dict[str, str], output: int, errors: int | None = None, told: int = DEVNULL
+) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -119,7 +133,7 @@ async def _spawn(module: str, arguments: Sequence[str], environment: dict[str, s
         *arguments,
         cwd=_ROOT,
         env=os.environ | environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=told,
         stdout=output,
         stderr=errors,
         start_new_session=True,

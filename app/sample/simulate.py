@@ -1,110 +1,122 @@
 """A district's months, played day by day through the real services and a mock bank, with a clock that runs ahead."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from uuid import UUID
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app import clock, districts
-from app.banking.banks import Banks
 from app.clock import SHANGHAI
-from app.db import Database
 from app.errors import NotFound
 from app.money import yuan
 from app.sample import ground
-from app.sample.actors import Authorities, School, Schools
+from app.sample.actors import Act, Authorities
 from app.sample.diary import Diary, Simulation
 from app.sample.ground import Addresses, refuse_configured_database
 from app.sample.installation import STAFF, Installation
-from app.sample.plan import ENROLS_AT, plan_institution
+from app.sample.plan import ENROLS_AT
 from app.sample.processes import mock_bank
-from app.sample.report import closing_report, show
+from app.sample.report import Report, closing_report, show
 from app.sample.stage import Stage
+from app.sample.troupe import PARTS, Brief, Troupe, distant
 from app.security import SupervisionStaff
-from bank_adapters.mock_bank.client import MockBank
 from bank_adapters.mock_bank.control import MockBankControl
+
+T = TypeVar("T")
 
 FRIDAY = 4
 
-Act = Callable[[date], Awaitable[object]]
-
 
 class Play:
-    """The running simulation: its institutions, its authorities, and the steps of a day."""
+    """The running simulation: its institutions in their troupes, its authorities, and the steps of a day."""
 
-    def __init__(self, diary: Diary, stage: Stage, place: str, officer: SupervisionStaff) -> None:
-        simulation, first_on = diary.simulation, diary.first_on
+    def __init__(self, diary: Diary, stage: Stage, troupes: Sequence[Troupe], authorities: Authorities) -> None:
         self._diary = diary
         self._stage = stage
-        plans = (
-            plan_institution(simulation.seed, number, place, first_on, simulation.days, simulation.volume_fen)
-            for number in range(simulation.institutions)
-        )
-        self._schools = Schools(stage, simulation.seed, [School(plan) for plan in plans], diary.paid_fen)
-        self._authorities = Authorities(stage, simulation.seed, officer)
-
-    @property
-    def first_institution_id(self) -> UUID:
-        """One of the institutions, once the play runs."""
-        return self._schools.first.id
+        self._troupes = troupes
+        self._authorities = authorities
+        self._paid_fen = diary.paid_fen
 
     async def run(self, advance: Callable[[date, int], None]) -> None:
         """Play every day that is not played yet, saying so after each with the fen paid so far; real time is back when this ends."""
         diary = self._diary
         try:
-            await self._at(diary.first_on, time(7))
-            await self._schools.enter()
+            await self._at(self._today, time())
+            await self._perform("enter")
             if diary.begun:
-                await self._schools.remember(diary.first_on + timedelta(days=diary.days_done))
+                await self._perform("remember")
             while diary.days_done < diary.simulation.days:
-                day = diary.first_on + timedelta(days=diary.days_done)
+                day = self._today
                 for number, (hour, act) in enumerate(self._steps()):
                     if number >= diary.steps_done:
                         await self._at(day, hour)
-                        await act(day)
-                        diary.step_is_done()
-                self._schools.forget(day)
-                diary.day_is_done(self._schools.paid_fen)
-                advance(day, self._schools.paid_fen)
+                        await act()
+                        diary.step_is_done(self._paid_fen)
+                await self._perform("forget")
+                diary.day_is_done()
+                advance(day, self._paid_fen)
+            await self._at(self._today, time())
+            await self._stage.begin_day()
         finally:
             await self._stage.set_time(None)
         await self._stage.rest()
 
-    def _steps(self) -> list[tuple[time, Act]]:
-        """A day: what arrived overnight is found in yesterday's statement; families enrol and pay, some of them wrongly; classes are over:
-        attendance, confirmations, objections; officers decide; on Fridays the institutions are paid. Each step may be repeated."""
+    @property
+    def _today(self) -> date:
+        return self._diary.first_on + timedelta(days=self._diary.days_done)
+
+    def _steps(self) -> list[tuple[time, Callable[[], Awaitable[object]]]]:
+        """A day: yesterday's statement tells what came in; classes are over: attendance, confirmations, objections, while officers decide
+        and, on Fridays, institutions are paid; families enrol and pay, some of them wrongly. Each step may be repeated."""
         return [
-            (time(8), lambda day: self._stage.sweep()),
-            (time(8, 5), self._authorities.surprise),
-            (time(8, 10), self._schools.surprise),
-            (time(9), self._schools.open_classes),
-            (ENROLS_AT, self._schools.enrol),
-            (time(10, 20), self._schools.pay_late),
-            (time(10, 45), lambda day: self._stage.sweep()),
-            (time(20, 10), self._schools.deliver),
-            (time(20, 30), self._schools.respond),
-            (time(21), self._authorities.decide),
-            (time(21, 10), self._settle),
-            (time(21, 20), lambda day: self._stage.sweep()),
+            (time(), self._stage.begin_day),
+            (time(8, 5), lambda: self._authorities.surprise(self._today)),
+            (time(8, 10), lambda: self._perform("surprise")),
+            (time(9), lambda: self._perform("open_classes")),
+            (time(20, 10), lambda: self._perform("deliver")),
+            (time(20, 30), self._spend_evening),
+            (time(21, 20), self._stage.sweep),
+            (ENROLS_AT, lambda: self._perform("enrol")),
+            (time(23, 56), lambda: self._perform("pay_late")),
         ]
 
-    async def _settle(self, day: date) -> None:
-        if day.weekday() == FRIDAY:
-            await self._authorities.settle(day)
+    async def _perform(self, name: Act) -> None:
+        """Let every troupe play an act, all at the same time."""
+        self._paid_fen = sum(await _at_once(*(troupe.act(name, self._today) for troupe in self._troupes)))
+
+    async def _spend_evening(self) -> None:
+        await _at_once(self._perform("respond"), self._rule())
+
+    async def _rule(self) -> None:
+        await self._authorities.decide(self._today)
+        if self._today.weekday() == FRIDAY:
+            await self._authorities.settle(self._today)
 
     async def _at(self, day: date, hour: time) -> None:
         await self._stage.set_time(datetime.combine(day, hour, SHANGHAI).astimezone(UTC))
+
+
+async def _at_once(*acts: Coroutine[Any, Any, T]) -> list[T]:
+    """What all of them return; where one fails, the others end and its own error is raised."""
+    tasks = [asyncio.create_task(act) for act in acts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager
 def progress(diary: Diary, console: Console) -> Iterator[Callable[[date, int], None]]:
     """A bar that moves on with every simulated day, with its date and what the families have paid by then."""
     columns = (TextColumn("模拟 {task.fields[day]}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[paid]}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, refresh_per_second=2) as bar:
         task = bar.add_task("", total=diary.simulation.days, completed=diary.days_done, day=diary.first_on.isoformat(), paid="")
         yield lambda day, paid_fen: bar.update(task, advance=1, day=day.isoformat(), paid=yuan(paid_fen))
 
@@ -122,25 +134,33 @@ async def simulate(folder: Path, simulation: Simulation, code: str | None, conso
         addresses = await ground.embedded(installation, server)
         await ground.bring_up_to_date(addresses)
         diary, place = await _ground_for(simulation, installation, addresses, code)
-        database = Database(addresses.app)
-        try:
-            async with _own_bank(diary) as (bank, banks):
-                stage = Stage(database.district(diary.code), banks, bank, ground.CONNECTION)
-                told = "继续" if diary.begun else "在"
-                console.print(
-                    f"{told} {place}（{diary.code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}"
-                )
-                play = Play(diary, stage, place, await _officer(stage, installation))
-                with progress(diary, console) as advance:
-                    await play.run(advance)
-                await _let_in(stage, installation, play.first_institution_id)
-                report = await closing_report(stage)
-        finally:
-            await database.aclose()
+        async with _own_bank(diary) as bank:
+            told = "继续" if diary.begun else "在"
+            console.print(
+                f"{told} {place}（{diary.code}）模拟 {simulation.institutions} 家机构 {simulation.days} 天，种子 {simulation.seed}"
+            )
+            report = await _play(diary, addresses, place, bank.url, console)
     diary.end()
     show(report, console)
     _say_how_to_look(installation, diary.code, console)
     return report.holds
+
+
+async def _play(diary: Diary, addresses: Addresses, place: str, bank_url: str, console: Console) -> Report:
+    installation, simulation, secrets = diary.installation, diary.simulation, diary.installation.secrets
+    keys = secrets["control_key"], secrets["api_key"], secrets["notice_secret"]
+    parts = range(len(PARTS))
+    briefs = [Brief(addresses.app, diary.code, place, bank_url, *keys, simulation, diary.first_on, part) for part in parts]
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(briefs[0].stage())
+        troupes: list[Troupe] = [briefs[0].schools(stage, diary.paid_fen)]
+        for brief in briefs[1:]:
+            troupes.append(await stack.enter_async_context(distant(brief, installation.log(f"troupe-{diary.code}"))))
+        play = Play(diary, stage, troupes, Authorities(stage, simulation.seed, await _officer(stage, installation)))
+        with progress(diary, console) as advance:
+            await play.run(advance)
+        await _let_in(stage, installation)
+        return await closing_report(stage)
 
 
 async def _ground_for(simulation: Simulation, installation: Installation, addresses: Addresses, code: str | None) -> tuple[Diary, str]:
@@ -159,19 +179,14 @@ async def _ground_for(simulation: Simulation, installation: Installation, addres
 
 
 @asynccontextmanager
-async def _own_bank(diary: Diary) -> AsyncIterator[tuple[MockBankControl, Banks]]:
+async def _own_bank(diary: Diary) -> AsyncIterator[MockBankControl]:
     """A bank with nothing but this district's connection, and no notices: it is asked instead."""
     installation, secrets = diary.installation, diary.installation.secrets
     async with mock_bank(diary.bank_data, installation.log(f"bank-{diary.code}"), secrets["control_key"]) as (_, bank):
         if not diary.begun:
             await bank.reset()
         await bank.register_client(ground.CONNECTION, secrets["api_key"], secrets["notice_secret"])
-        connection = MockBank(bank.url, secrets["api_key"], secrets["notice_secret"])
-        banks = Banks({ground.CONNECTION: (diary.code, connection)})
-        try:
-            yield bank, banks
-        finally:
-            await banks.aclose()
+        yield bank
 
 
 async def _officer(stage: Stage, installation: Installation) -> SupervisionStaff:
@@ -180,8 +195,9 @@ async def _officer(stage: Stage, installation: Installation) -> SupervisionStaff
     return stage.officer(await stage.staff("supervision", STAFF["supervision"], password, "监管专员"))
 
 
-async def _let_in(stage: Stage, installation: Installation, institution_id: UUID) -> None:
+async def _let_in(stage: Stage, installation: Installation) -> None:
     """The other people who can look at the district in the web service."""
+    institution_id = await stage.known_institution(1)
     await stage.staff("settlement", STAFF["settlement"], installation.secrets["settlement_password"], "结算专员")
     await stage.staff("institution", STAFF["institution"], installation.secrets["institution_password"], "教务老师", institution_id)
 

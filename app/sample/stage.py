@@ -19,6 +19,7 @@ from app.lessons import service as lessons
 from app.lessons.service import Ruling
 from app.payments import service as payments
 from app.payments.models import Payment
+from app.reconciliation.jobs import reconcile_due
 from app.refunds import service as refunds
 from app.refunds.models import Refund
 from app.registry import classes, consenting, families, institutions, teachers
@@ -86,6 +87,11 @@ class Stage:
             if not done.done:
                 return
         raise RuntimeError("the worker's jobs do not come to rest")
+
+    async def begin_day(self) -> None:
+        """Yesterday's statement first: what came in is matched before seats lapse. Then the worker's other jobs."""
+        await reconcile_due(self.district, self.banks)
+        await self.sweep()
 
     async def sweep(self) -> None:
         """Let every one of the worker's jobs, in their order, run until it finds nothing to do."""

@@ -1,5 +1,6 @@
 """Settlement over a whole district, and payouts that a bank did not pay out."""
 
+from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
 
@@ -22,7 +23,7 @@ _log = structlog.get_logger()
 
 
 async def run_district(district: District, business_on: date, run_no: int, actor: str = SYSTEM) -> list[Payout]:
-    """Settle every approved institution, each in its own transaction; return the run's payouts.
+    """Settle every approved institution, many in one transaction; return the run's payouts.
 
     An institution that is refused (its cash does not cover its live instructions) is logged, settled by no row, and stops no other.
     Raises BadInput as `service.run` does.
@@ -33,21 +34,21 @@ async def run_district(district: District, business_on: date, run_no: int, actor
         async with district.reading() as session:
             approved = select(Institution.id).where(Institution.status == "approved").order_by(Institution.id).limit(_BATCH)
             batch = (await session.scalars(approved if last is None else approved.where(Institution.id > last))).all()
-        for institution_id in batch:
-            payout = await _settle(district, institution_id, business_on, run_no, actor)
-            payouts += [payout] if payout else []
+        payouts += await _settle(district, batch, business_on, run_no, actor)
         if len(batch) < _BATCH:
             return payouts
         last = batch[-1]
 
 
-async def _settle(district: District, institution_id: UUID, business_on: date, run_no: int, actor: str) -> Payout | None:
+async def _settle(district: District, institution_ids: Sequence[UUID], business_on: date, run_no: int, actor: str) -> list[Payout]:
     try:
         async with district.transaction() as session:
-            return await service.run(session, institution_id, business_on, run_no, actor)
+            return await service.run_all(session, institution_ids, business_on, run_no, actor)
     except Refused as refusal:
-        _log.warning("settlement.run_refused", district=district.code, institution_id=str(institution_id), code=refusal.code)
-        return None
+        if len(institution_ids) > 1:
+            return [payout for each in institution_ids for payout in await _settle(district, [each], business_on, run_no, actor)]
+        _log.warning("settlement.run_refused", district=district.code, institution_id=str(institution_ids[0]), code=refusal.code)
+        return []
 
 
 async def free_unpaid(district: District) -> int:
@@ -62,7 +63,7 @@ async def free_unpaid(district: District) -> int:
                 select(Payout.id)
                 .join(Instruction, Instruction.reference == Payout.payout_no)
                 .where(Instruction.purpose == "payout", ended)
-                .order_by(Payout.id)
+                .order_by(Instruction.id)
                 .limit(_BATCH)
             )
         ).all()
@@ -87,5 +88,5 @@ async def _free(session: AsyncSession, payout_id: UUID) -> bool:
         return False
     await session.execute(update(Release).where(Release.payout_id == payout_id).values(payout_id=None))
     instruction_id = (await session.scalars(select(Instruction.id).where(Instruction.reference == payout.payout_no))).one()
-    await banking.unreserve(session, instruction_id, posted_by=SYSTEM)
+    await banking.unreserve(session, [instruction_id], SYSTEM)
     return True

@@ -1,14 +1,15 @@
 """The settlement run: what is final and unpaid becomes one payout per institution, waiting for supervision."""
 
+from collections.abc import Collection, Mapping
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select, text, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.banking import service as banking
+from app.banking.service import PayoutOrder
 from app.db import district_of
 from app.errors import BadInput, NotFound, Refused
 from app.ids import number, uuid7
@@ -17,19 +18,28 @@ from app.settlement.models import Payout, SettlementRun
 
 LAST_RUN_NO = 999
 
+_BEGIN = text("""
+    INSERT INTO settlement_run (id, institution_id, business_on, run_no, created_at)
+    SELECT begun.id, begun.institution_id, :business_on, :run_no, :now
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:institutions AS uuid[])) AS begun (id, institution_id) ORDER BY begun.institution_id
+    ON CONFLICT (business_on, run_no, institution_id) DO NOTHING
+    RETURNING id, institution_id
+""")
 _MARK = text("""
     WITH due AS (
-        SELECT id FROM release
-        WHERE institution_id = :institution AND payout_id IS NULL AND reversed_at IS NULL AND final_at <= :now
-        ORDER BY id FOR NO KEY UPDATE
+        SELECT release.id, drafted.payout_id
+        FROM unnest(CAST(:institutions AS uuid[]), CAST(:payouts AS uuid[])) AS drafted (institution_id, payout_id)
+        JOIN release ON release.institution_id = drafted.institution_id
+            AND release.payout_id IS NULL AND release.reversed_at IS NULL AND release.final_at <= :now
+        ORDER BY release.id FOR NO KEY UPDATE OF release
     ), marked AS (
-        UPDATE release SET payout_id = :payout FROM due WHERE release.id = due.id RETURNING release.amount_fen
+        UPDATE release SET payout_id = due.payout_id FROM due WHERE release.id = due.id RETURNING release.payout_id, release.amount_fen
     )
-    SELECT coalesce(sum(amount_fen), 0)::bigint FROM marked
+    SELECT payout_id, sum(amount_fen)::bigint AS amount_fen FROM marked GROUP BY payout_id
 """)
 _LIST = text("""
     INSERT INTO payout_line (payout_id, release_id, amount_fen, live)
-    SELECT payout_id, id, amount_fen, true FROM release WHERE payout_id = :payout
+    SELECT payout_id, id, amount_fen, true FROM release WHERE payout_id = ANY (CAST(:payouts AS uuid[]))
 """)
 
 
@@ -40,45 +50,54 @@ async def run(session: AsyncSession, institution_id: UUID, business_on: date, ru
     "settlement.future_date" or "settlement.run_no", NotFound "settlement.institution_not_found", Refused
     "settlement.institution_not_approved", and banking's refusals, after which the run may be repeated.
     """
+    payouts = await run_all(session, [institution_id], business_on, run_no, actor)
+    return payouts[0] if payouts else None
+
+
+async def run_all(session: AsyncSession, institution_ids: Collection[UUID], business_on: date, run_no: int, actor: str) -> list[Payout]:
+    """The same for several institutions, each once, all or none: their payouts by institution."""
     if business_on > clock.today():
         raise BadInput("settlement.future_date", "结算日期不能晚于今天", field="business_date")
     if not 1 <= run_no <= LAST_RUN_NO:
         raise BadInput("settlement.run_no", f"结算批次号须在 1 至 {LAST_RUN_NO} 之间", field="run_no")
-    institution = await session.get(Institution, institution_id)
-    if institution is None:
+    institutions = (await session.scalars(select(Institution).where(Institution.id.in_(institution_ids)))).all()
+    if len(institutions) < len(institution_ids):
         raise NotFound("settlement.institution_not_found", "没有这家机构")
-    if institution.status != "approved":
+    if any(institution.status != "approved" for institution in institutions):
         raise Refused("settlement.institution_not_approved", "机构不在正常状态，暂不结算")
-    key = SettlementRun.institution_id, SettlementRun.business_on, SettlementRun.run_no
-    run_id = await session.scalar(
-        insert(SettlementRun)
-        .values(id=uuid7(), institution_id=institution_id, business_on=business_on, run_no=run_no, created_at=clock.now())
-        .on_conflict_do_nothing(index_elements=key)
-        .returning(SettlementRun.id)
+    key = {"business_on": business_on, "run_no": run_no}
+    begun = {"ids": [uuid7() for _ in institution_ids], "institutions": list(institution_ids), "now": clock.now()}
+    runs = {row.institution_id: row.id for row in await session.execute(_BEGIN, key | begun)}
+    await _draft(session, runs, actor)
+    drafted = select(Payout).join(SettlementRun, SettlementRun.id == Payout.run_id)
+    of_this_run = (
+        SettlementRun.institution_id.in_(institution_ids),
+        SettlementRun.business_on == business_on,
+        SettlementRun.run_no == run_no,
     )
-    if run_id is not None:
-        return await _draft(session, run_id, institution_id, actor)
-    earlier = select(SettlementRun.id).where(tuple_(*key) == (institution_id, business_on, run_no))
-    return await session.scalar(select(Payout).where(Payout.run_id == earlier.scalar_subquery()))
+    return list(await session.scalars(drafted.where(*of_this_run).order_by(SettlementRun.institution_id)))
 
 
-async def _draft(session: AsyncSession, run_id: UUID, institution_id: UUID, actor: str) -> Payout | None:
-    payout_id, now = uuid7(), clock.now()
-    amount_fen = await session.scalar(_MARK, {"institution": institution_id, "now": now, "payout": payout_id})
-    if not amount_fen:
-        return None
-    instruction = await banking.instruct_payout(
-        session, reference=number("T", district_of(session)), book_id=institution_id, amount_fen=amount_fen, posted_by=actor
+async def _draft(session: AsyncSession, runs: Mapping[UUID, UUID], actor: str) -> None:
+    """A payout for each of these runs, by institution, that finds anything to pay."""
+    now = clock.now()
+    chosen = {"institutions": list(runs), "payouts": [uuid7() for _ in runs]}
+    institutions = dict(zip(chosen["payouts"], runs, strict=True))
+    marked = sorted((row.payout_id, row.amount_fen) for row in await session.execute(_MARK, {**chosen, "now": now}))
+    if not marked:
+        return
+    orders = [PayoutOrder(number("T", district_of(session)), institutions[payout_id], amount_fen) for payout_id, amount_fen in marked]
+    instructed = await banking.instruct_payouts(session, orders, actor)
+    session.add_all(
+        Payout(
+            id=payout_id,
+            payout_no=instruction.reference,
+            run_id=runs[instruction.book_id],
+            institution_id=instruction.book_id,
+            amount_fen=instruction.amount_fen,
+            drafted_at=now,
+        )
+        for (payout_id, _), instruction in zip(marked, instructed, strict=True)
     )
-    payout = Payout(
-        id=payout_id,
-        payout_no=instruction.reference,
-        run_id=run_id,
-        institution_id=institution_id,
-        amount_fen=amount_fen,
-        drafted_at=now,
-    )
-    session.add(payout)
     await session.flush()
-    await session.execute(_LIST, {"payout": payout_id})
-    return payout
+    await session.execute(_LIST, {"payouts": [payout_id for payout_id, _ in marked]})

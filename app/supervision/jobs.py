@@ -1,65 +1,67 @@
 """What supervision watches: payouts before they go out, every other outflow, balances, unassigned money, breaks."""
 
-from collections.abc import Awaitable, Callable
-from datetime import date
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import BigInteger, cast, exists, func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.banking import service as banking
-from app.banking.models import BalanceReport, BankAccount, BankMovement, Instruction
+from app.banking.models import BalanceReport, BankAccount, Instruction
 from app.db import District, fixed
 from app.ledger.models import LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
-from app.supervision.models import Alert, Clearance, Cursor, Threshold
+from app.supervision import outflows
+from app.supervision.models import Alert, Cursor, Threshold
 from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings
-from app.supervision.service import Finding, lines_in, lines_of, lock_lines, raise_alert, raise_alerts, record_clearance
+from app.supervision.service import Finding, lines_in, lock_lines, raise_alerts, record_clearance
 
 BATCH = 100
-TAIL = 500
+TAIL = 5_000
 """Log entries that one transaction reads on."""
 MOST_BREAKS = 10
 """Breaks that an alert lists; the reconciliation has them all."""
 
-_STAYS = ("drafted", "held", "rejected", "returned")
-
 
 async def clear_payouts(district: District) -> int:
-    """Clear drafted payouts, or hold those that cross a line; how many were judged, at most 100."""
-    judged = 0
-    while judged < BATCH and await _clear_next(district):
-        judged += 1
-    return judged
+    """Clear drafted payouts, or hold those that cross a line; how many were judged, at most 100.
 
-
-async def _clear_next(district: District) -> bool:
-    """Judge one payout; False where none waits. With the lines locked, two payouts cannot both pass under what their sum crosses."""
+    With the lines locked, two payouts cannot both pass under what their sum crosses.
+    """
     async with district.transaction() as session:
-        payout = await session.scalar(
+        drafted = await session.scalars(
             select(Instruction)
             .where(Instruction.purpose == "payout", Instruction.status == fixed("drafted"), Instruction.unreserved_at.is_(None))
-            .order_by(Instruction.created_at)
-            .limit(1)
+            .order_by(Instruction.created_at, Instruction.id)
+            .limit(BATCH)
             .with_for_update(key_share=True, skip_locked=True)
         )
-        if payout is None:
-            return False
-        lines = await lock_lines(session, payout.book_id)
-        day_fen = payout.amount_fen + await _day_outflow(session, payout.book_id, clock.business_date(payout.created_at))
-        crossed = crossings(payout.amount_fen, day_fen, lines)
-        if not crossed:
-            await banking.clear(session, payout.id)
-            await record_clearance(session, payout.id, "cleared")
-            return True
-        await banking.hold(session, payout.id)
-        await record_clearance(session, payout.id, "held", rule=crossed[0].rule)
-        for crossing in crossed:
-            await raise_alert(session, payout.book_id, crossing.rule, f"instruction:{payout.reference}", _facts(payout, crossing))
-        return True
+        payouts = drafted.all()
+        if payouts:
+            await _judge(session, payouts)
+        return len(payouts)
+
+
+async def _judge(session: AsyncSession, payouts: Sequence[Instruction]) -> None:
+    lines = await lock_lines(session, {payout.book_id for payout in payouts})
+    left = await outflows.of_days(session, {outflows.day_of(payout) for payout in payouts})
+    cleared, held, findings = [], [], []
+    for payout in payouts:
+        day = outflows.day_of(payout)
+        crossed = crossings(payout.amount_fen, left[day] + payout.amount_fen, lines[payout.book_id])
+        if crossed:
+            held.append(payout.id)
+            record_clearance(session, payout.id, "held", rule=crossed[0].rule)
+            findings += [Finding(payout.book_id, each.rule, f"instruction:{payout.reference}", _facts(payout, each)) for each in crossed]
+        else:
+            cleared.append(payout.id)
+            left[day] += payout.amount_fen
+            record_clearance(session, payout.id, "cleared")
+    await banking.clear(session, cleared)
+    await banking.hold(session, held)
+    await raise_alerts(session, findings)
 
 
 async def watch(district: District) -> int:
@@ -70,7 +72,7 @@ async def watch(district: District) -> int:
 async def watch_transfers(district: District) -> int:
     """Read the log on from where the last call ended, and judge refunds, uninstructed debits and instructions that failed.
 
-    How many entries were read, at most 500. Payouts were judged before they went out.
+    How many entries were read, at most 5,000. Payouts were judged before they went out.
     """
     async with district.transaction() as session:
         read = await session.scalar(select(Cursor.seq).where(Cursor.name == "ledger").with_for_update(skip_locked=True))
@@ -83,11 +85,10 @@ async def watch_transfers(district: District) -> int:
         transfers = await session.scalars(
             select(Transfer)
             .join(LogEntry, LogEntry.transfer_id == Transfer.id)
-            .where(LogEntry.seq > read, LogEntry.seq <= newest, Transfer.kind.in_(_WATCHED))
+            .where(LogEntry.seq > read, LogEntry.seq <= newest, Transfer.kind.in_(outflows.WATCHED))
             .order_by(LogEntry.seq)
         )
-        for transfer in transfers.all():
-            await _WATCHED[transfer.kind](session, transfer)
+        await raise_alerts(session, await outflows.findings(session, transfers.all()))
         await session.execute(update(Cursor).where(Cursor.name == "ledger").values(seq=newest))
         return int(newest - read)
 
@@ -127,10 +128,12 @@ async def watch_receipts(district: District) -> int:
             .with_for_update(key_share=True, skip_locked=True)
         )
         judged = unmatched.all()
+        findings = []
         for receipt in judged:
             receipt.judged_at = clock.now()
             facts = {"amount_fen": receipt.amount_fen, "outcome": receipt.outcome}
-            await raise_alert(session, receipt.institution_id, "unassigned_money", f"movement:{receipt.movement_id}", facts)
+            findings.append(Finding(receipt.institution_id, "unassigned_money", f"movement:{receipt.movement_id}", facts))
+        await raise_alerts(session, findings)
         return len(judged)
 
 
@@ -149,6 +152,7 @@ async def watch_breaks(district: District) -> int:
             .with_for_update(of=Reconciliation, key_share=True, skip_locked=True)
         )
         judged = broken.all()
+        findings = []
         for day, institution_id in judged:
             day.judged_at = clock.now()
             named = await _differences(session, day)
@@ -159,7 +163,8 @@ async def watch_breaks(district: District) -> int:
                     "cash_fen": day.cash_fen,
                     "breaks": named[:MOST_BREAKS],
                 }
-                await raise_alert(session, institution_id, "break", f"account:{day.bank_account_id}", facts)
+                findings.append(Finding(institution_id, "break", f"account:{day.bank_account_id}", facts))
+        await raise_alerts(session, findings)
         return len(judged)
 
 
@@ -179,85 +184,12 @@ async def watch_doubts(district: District) -> int:
             .limit(BATCH)
         )
         found = doubtful.all()
+        findings = []
         for each in found:
             facts = {"reference": each.reference, "purpose": each.purpose, "amount_fen": each.amount_fen, "status": each.status}
-            await raise_alert(session, each.book_id, "instruction_in_doubt", f"instruction:{each.reference}", facts)
+            findings.append(Finding(each.book_id, "instruction_in_doubt", f"instruction:{each.reference}", facts))
+        await raise_alerts(session, findings)
         return len(found)
-
-
-async def _watch_refund(session: AsyncSession, transfer: Transfer) -> None:
-    refund = await session.get_one(Instruction, UUID(transfer.reference))
-    for crossing in await _crossings(session, refund.book_id, refund.amount_fen, clock.business_date(refund.created_at)):
-        if crossing.rule == "large_transfer":
-            await raise_alert(session, refund.book_id, crossing.rule, f"instruction:{refund.reference}", _facts(refund, crossing))
-        else:
-            await _raise_large_day(session, refund.book_id, clock.business_date(refund.created_at), crossing)
-
-
-async def _watch_debit(session: AsyncSession, transfer: Transfer) -> None:
-    debit = await session.get_one(BankMovement, UUID(transfer.reference))
-    subject, book_id = f"movement:{debit.id}", transfer.book_id
-    facts = {"reference": debit.reference or debit.movement_no, "amount_fen": debit.amount_fen, "value_on": debit.value_on.isoformat()}
-    await raise_alert(session, book_id, "uninstructed_debit", subject, facts)
-    for crossing in await _crossings(session, book_id, debit.amount_fen, debit.value_on):
-        if crossing.rule == "large_transfer":
-            await raise_alert(session, book_id, crossing.rule, subject, facts | {"line_fen": crossing.line_fen})
-        else:
-            await _raise_large_day(session, book_id, debit.value_on, crossing)
-
-
-async def _watch_failure(session: AsyncSession, transfer: Transfer) -> None:
-    """An instruction ended unpaid; one that an officer rejected is no surprise."""
-    reserving = await session.get_one(Transfer, UUID(transfer.reference))
-    failed = await session.get_one(Instruction, UUID(reserving.reference))
-    if await session.scalar(select(Clearance.id).where(Clearance.instruction_id == failed.id, Clearance.decision == "rejected")):
-        return
-    facts = {
-        "reference": failed.reference,
-        "purpose": failed.purpose,
-        "amount_fen": failed.amount_fen,
-        "status": failed.status,
-        "reject_code": failed.reject_code,
-    }
-    await raise_alert(session, failed.book_id, "instruction_failed", f"instruction:{failed.reference}", facts)
-
-
-_WATCHED: dict[str, Callable[[AsyncSession, Transfer], Awaitable[None]]] = {
-    "refund_reserved": _watch_refund,
-    "taken": _watch_debit,
-    "unreserved": _watch_failure,
-}
-
-
-async def _crossings(session: AsyncSession, book_id: UUID, amount_fen: int, business_on: date) -> list[Crossing]:
-    day_fen = await _day_outflow(session, book_id, business_on)
-    return crossings(amount_fen, day_fen, await lines_of(session, book_id))
-
-
-async def _day_outflow(session: AsyncSession, book_id: UUID, business_on: date) -> int:
-    """What a business day lets out: refunds and payouts by the day of their instruction, debits that we did not instruct by value date.
-
-    Payouts that wait or are held are not under way; what was rejected or came back did not leave.
-    """
-    start, end = clock.day_bounds(business_on)
-    instructed = select(func.sum(Instruction.amount_fen)).where(
-        Instruction.book_id == book_id,
-        Instruction.created_at >= start,
-        Instruction.created_at < end,
-        Instruction.status.not_in(_STAYS),
-    )
-    taken = (
-        select(func.sum(BankMovement.amount_fen))
-        .join(BankAccount, BankAccount.id == BankMovement.bank_account_id)
-        .where(BankAccount.book_id == book_id, BankMovement.booked_as == fixed("taken"), BankMovement.value_on == business_on)
-    )
-    total = func.coalesce(instructed.scalar_subquery(), 0) + func.coalesce(taken.scalar_subquery(), 0)
-    return await session.scalar(select(cast(total, BigInteger))) or 0
-
-
-async def _raise_large_day(session: AsyncSession, institution_id: UUID, business_on: date, crossing: Crossing) -> None:
-    facts = {"business_on": business_on.isoformat(), "amount_fen": crossing.amount_fen, "line_fen": crossing.line_fen}
-    await raise_alert(session, institution_id, crossing.rule, f"day:{institution_id}:{business_on}", facts)
 
 
 async def _differences(session: AsyncSession, day: Reconciliation) -> list[dict[str, Any]]:

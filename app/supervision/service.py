@@ -1,6 +1,6 @@
 """What supervision decides: alerts raised and dealt with, held payouts, rulings on disputes, alarm lines."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -40,16 +40,10 @@ class Finding:
     facts: dict[str, Any]
 
 
-async def raise_alert(session: AsyncSession, institution_id: UUID, rule: Rule, subject: str, facts: dict[str, Any]) -> None:
-    """Open an alert, or bring the facts of the one that stands for this rule and subject up to date; the same facts change nothing.
-
-    `facts` are JSON and hold no personal data. Call it after every other lock of the transaction.
-    """
-    await raise_alerts(session, [Finding(institution_id, rule, subject, facts)])
-
-
 async def raise_alerts(session: AsyncSession, findings: Sequence[Finding]) -> None:
-    """The same for several findings in their order."""
+    """Open an alert for each finding, or bring the facts of the one that stands for this rule and subject up to date, in their order;
+    the same facts change nothing. Call it after every other lock of the transaction.
+    """
     if not findings:
         return
     await _lock_events(session)
@@ -92,7 +86,8 @@ async def acknowledge(session: AsyncSession, officer: SupervisionStaff, alert_id
 
     Raises BadInput `reason.invalid`, NotFound `supervision.alert_not_found`, Conflict `supervision.alert_decided`.
     """
-    return await _decide(session, officer, alert_id, note, ("opened",), "acknowledged")
+    [alert] = await _decide(session, officer, [alert_id], note, ("opened",), "acknowledged")
+    return alert
 
 
 async def resolve(session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str) -> Alert:
@@ -100,7 +95,13 @@ async def resolve(session: AsyncSession, officer: SupervisionStaff, alert_id: UU
 
     Raises BadInput `reason.invalid`, NotFound `supervision.alert_not_found`, Conflict `supervision.alert_decided`.
     """
-    return await _decide(session, officer, alert_id, note, ("opened", "acknowledged"), "resolved")
+    [alert] = await resolve_all(session, officer, [alert_id], note)
+    return alert
+
+
+async def resolve_all(session: AsyncSession, officer: SupervisionStaff, alert_ids: Sequence[UUID], note: str) -> list[Alert]:
+    """The same for several alerts, each named once, all or none."""
+    return await _decide(session, officer, alert_ids, note, ("opened", "acknowledged"), "resolved")
 
 
 async def release_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
@@ -110,10 +111,10 @@ async def release_payout(session: AsyncSession, officer: SupervisionStaff, payou
     """
     reason = clean_reason(reason)
     payout, instruction_id = await _payout(session, payout_id)
-    await lock_lines(session, payout.institution_id)
+    await lock_lines(session, [payout.institution_id])
     await banking.release_held(session, instruction_id)
     await audit.record(session, officer.actor, "supervision.payout_released", payout.payout_no, reason, amount_fen=payout.amount_fen)
-    return await record_clearance(session, instruction_id, "released", reason=reason, decided_by=officer.staff_id)
+    return record_clearance(session, instruction_id, "released", reason=reason, decided_by=officer.staff_id)
 
 
 async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
@@ -125,7 +126,7 @@ async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout
     payout, instruction_id = await _payout(session, payout_id)
     await banking.reject_held(session, instruction_id)
     await audit.record(session, officer.actor, "supervision.payout_rejected", payout.payout_no, reason, amount_fen=payout.amount_fen)
-    return await record_clearance(session, instruction_id, "rejected", reason=reason, decided_by=officer.staff_id)
+    return record_clearance(session, instruction_id, "rejected", reason=reason, decided_by=officer.staff_id)
 
 
 async def rule_on_dispute(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> None:
@@ -145,7 +146,7 @@ async def set_thresholds(session: AsyncSession, actor: str, institution_id: UUID
         raise BadInput("supervision.bad_lines", "大额线须大于零，最低余额不得为负")
     if await session.get(Institution, institution_id) is None:
         raise NotFound("supervision.institution_not_found", "没有这家机构")
-    before = await lock_lines(session, institution_id)
+    before = (await lock_lines(session, [institution_id]))[institution_id]
     await session.execute(
         update(Threshold).where(Threshold.institution_id == institution_id).values(**_columns(lines), changed_at=clock.now())
     )
@@ -163,18 +164,16 @@ def lines_in(row: Threshold | None) -> Lines:
     return Lines(row.large_transfer_fen, row.large_day_fen, row.minimum_balance_fen) if row else DEFAULT_LINES
 
 
-async def lock_lines(session: AsyncSession, institution_id: UUID) -> Lines:
-    """The same, locked: decisions that add up an institution's day go one after the other."""
-    await session.execute(
-        insert(Threshold)
-        .values(institution_id=institution_id, **_columns(DEFAULT_LINES), changed_at=clock.now())
-        .on_conflict_do_nothing(index_elements=[Threshold.institution_id])
-    )
-    await session.execute(select(Threshold.institution_id).where(Threshold.institution_id == institution_id).with_for_update())
-    return await lines_of(session, institution_id)
+async def lock_lines(session: AsyncSession, institution_ids: Collection[UUID]) -> dict[UUID, Lines]:
+    """The same of several institutions, locked: decisions that add up an institution's day go one after the other."""
+    rows = [{"institution_id": each, **_columns(DEFAULT_LINES), "changed_at": clock.now()} for each in sorted(set(institution_ids))]
+    await session.execute(insert(Threshold).on_conflict_do_nothing(index_elements=[Threshold.institution_id]), rows)
+    chosen = select(Threshold).where(Threshold.institution_id.in_(institution_ids)).order_by(Threshold.institution_id).with_for_update()
+    locked = await session.scalars(chosen, execution_options={"populate_existing": True})
+    return {row.institution_id: lines_in(row) for row in locked}
 
 
-async def record_clearance(
+def record_clearance(
     session: AsyncSession,
     instruction_id: UUID,
     decision: str,
@@ -194,7 +193,6 @@ async def record_clearance(
         decided_at=clock.now(),
     )
     session.add(clearance)
-    await session.flush()
     return clearance
 
 
@@ -217,24 +215,27 @@ async def _payout(session: AsyncSession, payout_id: UUID) -> tuple[Payout, UUID]
 
 
 async def _decide(
-    session: AsyncSession, officer: SupervisionStaff, alert_id: UUID, note: str, before: tuple[str, ...], after: str
-) -> Alert:
+    session: AsyncSession, officer: SupervisionStaff, alert_ids: Sequence[UUID], note: str, before: tuple[str, ...], after: str
+) -> list[Alert]:
     note = clean_reason(note)
     await _lock_events(session)
-    alert = await session.scalar(
+    decided = await session.scalars(
         update(Alert)
-        .where(Alert.id == alert_id, Alert.status.in_(before))
+        .where(Alert.id.in_(alert_ids), Alert.status.in_(before))
         .values(status=after, note=note, changed_by=officer.staff_id, changed_at=clock.now())
         .returning(Alert)
         .execution_options(populate_existing=True)
     )
-    if alert is None:
-        if await session.get(Alert, alert_id) is None:
-            raise NotFound("supervision.alert_not_found", "没有这条预警")
-        raise Conflict("supervision.alert_decided", "该预警的状态已改变")
-    await _record(session, [alert])
-    await audit.record(session, officer.actor, f"supervision.alert_{after}", f"alert:{alert_id}", note)
-    return alert
+    alerts = {alert.id: alert for alert in decided}
+    for alert_id in alert_ids:
+        if alert_id not in alerts:
+            if await session.get(Alert, alert_id) is None:
+                raise NotFound("supervision.alert_not_found", "没有这条预警")
+            raise Conflict("supervision.alert_decided", "该预警的状态已改变")
+    await _record(session, [alerts[alert_id] for alert_id in alert_ids])
+    for alert_id in alert_ids:
+        await audit.record(session, officer.actor, f"supervision.alert_{after}", f"alert:{alert_id}", note)
+    return [alerts[alert_id] for alert_id in alert_ids]
 
 
 async def _lock_events(session: AsyncSession) -> None:

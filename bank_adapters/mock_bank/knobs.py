@@ -56,7 +56,7 @@ class Knobs:
     def take(self, kind: KnobKind, call: Call, *, after_accept: bool = False) -> Knob | None:
         """Fire the oldest knob of a kind that matches the call."""
         row = self._store.db.execute(
-            "SELECT * FROM knob WHERE kind = ? AND after_accept = ? AND operation IN ('any', ?) AND coalesce(times_left, 1) > 0"
+            "SELECT * FROM knob WHERE kind = ? AND after_accept = ? AND operation IN ('any', ?) AND (times_left IS NULL OR times_left > 0)"
             " AND (reference IS NULL OR reference = ?) AND (account_no IS NULL OR account_no = ?) ORDER BY knob_id LIMIT 1",
             (kind, after_accept, call.operation, call.reference, call.account_no),
         ).fetchone()

@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS cashier_order (
     status TEXT NOT NULL CHECK (status IN ('open', 'paid', 'closed')),
     PRIMARY KEY (client, reference)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS order_by_reference ON cashier_order (reference);
 
 CREATE TABLE IF NOT EXISTS instruction (
     client TEXT NOT NULL REFERENCES client,
@@ -94,6 +95,7 @@ CREATE TABLE IF NOT EXISTS knob (
     after_accept INTEGER NOT NULL,
     drop_connection INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS knob_ready ON knob (kind, knob_id) WHERE times_left IS NULL OR times_left > 0;
 
 CREATE TABLE IF NOT EXISTS notice (
     seq INTEGER PRIMARY KEY,

@@ -143,11 +143,11 @@ async def test_a_rejected_instruction_keeps_its_money_reserved_until_it_is_given
     assert (row.status, row.reject_code) == ("rejected", "payer_closed")
     assert await world.totals(institution) == {"cash": FEN, "outgoing": FEN}
     async with world.district.transaction() as session:
-        await banking.unreserve(session, row.id, "test")
+        await banking.unreserve(session, [row.id], "test")
     assert await world.totals(institution) == {"cash": FEN, "suspense": FEN}
     with pytest.raises(Conflict):
         async with world.district.transaction() as session:
-            await banking.unreserve(session, row.id, "test")
+            await banking.unreserve(session, [row.id], "test")
 
 
 async def test_money_that_comes_back_after_success_is_booked_as_returned(world: World) -> None:
@@ -167,8 +167,8 @@ async def test_a_worker_that_died_after_the_call_is_made_good_by_the_next(world:
     bank = world.banks.get(CONNECTION)
     claimed = await instructions._claim(world.district, ("cleared",))
     assert claimed == [reference]
-    _, _, request = await instructions._request(world.district, reference)
-    await bank.refund(request)  # type: ignore[arg-type]
+    [told] = await instructions._read(world.district, [reference])
+    await bank.refund(told.request)  # type: ignore[arg-type]
     await let_pass(world)
     await assert_paid_back_once(world, institution, reference)
 

@@ -1,17 +1,22 @@
-"""`python -m tests.bench` prints the speeds, `python -m tests.bench growth` what is left of them with five million transfers."""
+"""`python -m tests.bench` prints the speeds; `growth` what five million transfers leave of them; `servers` a choice of servers;
+`year [FOLDER]` pages over the district's year."""
 
 import asyncio
 import sys
+from pathlib import Path
+
+from rich.console import Console
 
 from app.db import Database
 from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
-from tests.bench import confirming, growing, judging, pages, posting, server
+from app.settings import settings
+from tests.bench import confirming, growing, judging, pages, posting, searching, server, servers, year
 from tests.bench.ground import DISTRICT, Ground, ground
 from tests.bench.serving import serving
 from tests.bench.table import Results
 
-DATABASE, POSTED = "escrow", "posted"
+DATABASE, POSTED, SEARCHED = "escrow", "posted", "searched"
 ROUNDS = 5
 SECONDS = 2.0
 
@@ -26,6 +31,7 @@ async def speeds() -> Results:
         await _web(here, results)
         results.fact("the district's books after that", *await _books_hold(here))
         await _books(here, results)
+        await _search(here, results)
     return results
 
 
@@ -46,6 +52,18 @@ async def _web(here: Ground, results: Results) -> None:
         results.limit("first page under 32 connections, p95", (await pages.first_page(web)).p95_ms, "ms", 300)
         for path, size in (await pages.weights(web)).items():
             results.limit(f"{path} with all it loads", size / 1000, "kB", 100)
+
+
+async def _search(here: Ground, results: Results) -> None:
+    """In a database of its own, with the registers of a large city."""
+    empty = await searching.loaded(here, SEARCHED)
+    async with serving(here.url("escrow_app", SEARCHED)) as web:
+        rounds = await searching.rounds(web, empty)
+    for what, loads in (("searches", [each.found for each in rounds]), ("search pages", [each.shown for each in rounds])):
+        pairs = [(load.per_second, each.empty.per_second) for load, each in zip(loads, rounds, strict=True)]
+        results.ratio(f"{what} among 50,000 classes ÷ empty route", pairs, 0.3)
+    refused = sum(load.refused for each in rounds for load in (each.empty, each.found, each.shown))
+    results.limit("searches refused meanwhile", refused, "requests", 0)
 
 
 async def _books(here: Ground, results: Results) -> None:
@@ -79,5 +97,18 @@ async def _books_hold(here: Ground) -> tuple[str, bool]:
     return f"{len(findings)} findings", not findings
 
 
+def main() -> None:
+    """Print the table that was asked for."""
+    match sys.argv[1:]:
+        case ["growth"]:
+            asyncio.run(growing.growth()).show()
+        case ["servers"]:
+            Console(width=140).print(asyncio.run(servers.compared()))
+        case ["year", *folder]:
+            asyncio.run(year.year(Path(*folder) if folder else settings().data_dir)).show()
+        case _:
+            asyncio.run(speeds()).show()
+
+
 if __name__ == "__main__":
-    asyncio.run(growing.growth() if sys.argv[1:] == ["growth"] else speeds()).show()
+    main()

@@ -49,16 +49,18 @@ class Round:
     confirm: Load
 
 
-async def rounds(server: Serving, requests: list[Request], size: Size, count: int = ROUNDS) -> list[Round]:
+async def rounds(
+    server: Serving, requests: list[Request], size: Size, count: int = ROUNDS, seconds: float = SECONDS, most: int = MOST_PER_ROUND
+) -> list[Round]:
     """Several rounds; one before them warms up and is dropped. Takes what it confirms off the front of the requests."""
     found = []
     for _ in range(count + 1):
-        mine, requests[:] = requests[:MOST_PER_ROUND], requests[MOST_PER_ROUND:]
+        mine, requests[:] = requests[:most], requests[most:]
         found.append(
             Round(
-                await server.load(to(EMPTY, size), SECONDS, again=True),
-                await server.load(to(INSERT, size), SECONDS, again=True),
-                await server.load(mine, SECONDS),
+                await server.load(to(EMPTY, size), seconds, again=True),
+                await server.load(to(INSERT, size), seconds, again=True),
+                await server.load(mine, seconds),
             )
         )
     return found[1:]

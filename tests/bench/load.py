@@ -14,6 +14,8 @@ from typing import cast
 
 import uvloop
 
+STAFF_ENDS = ("institution", "settlement", "supervision")
+
 
 class Connection(asyncio.Protocol):
     """One keep-alive connection: asks, reads the whole answer, asks again."""
@@ -82,7 +84,9 @@ def compose(line: str) -> bytes:
     """The bytes of one request."""
     method, path, token, key, body = json.loads(line)
     head = [f"{method} {path} HTTP/1.1", "Host: localhost", "Accept-Encoding: gzip"]
-    head += [f"Authorization: Bearer {token}", f"Cookie: escrow_parent={token}"] if token else []
+    end = path.split("/")[1]
+    cookie = f"escrow_{end if end in STAFF_ENDS else 'parent'}={token}"
+    head += [f"Authorization: Bearer {token}", f"Cookie: {cookie}"] if token else []
     head += [f"Idempotency-Key: {key}"] if key else []
     head += ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
     return "\r\n".join([*head, "", body]).encode()

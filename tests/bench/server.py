@@ -1,6 +1,9 @@
-"""The web process as it is, with two more routes to hold it against: `python -m tests.bench.server`."""
+"""The web process as it is, with two more routes to hold it against: `python -m tests.bench.server [SERVER WORKERS]`."""
 
-from fastapi import APIRouter
+import sys
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 
 from app import clock, telemetry
@@ -32,12 +35,28 @@ async def insert(caller: ParentCaller, session: Write) -> dict[str, str]:
     return {"actor": caller.actor}
 
 
-def main() -> None:
+def application() -> FastAPI:
+    """The service; the routes stand beside the one they are measured with, so that all are found in the same number of steps."""
     telemetry.configure(settings().log_format)
-    # Beside the route they are measured with, so that all are found in the same number of steps.
     parent_api.router.include_router(router)
-    serve(create_app(settings()), settings())
+    return create_app(settings())
+
+
+def serve_by(server: str, workers: int) -> None:
+    """Serve by this server with so many processes."""
+    target, address, port = "tests.bench.server:application", settings().host, settings().port
+    if server == "granian":
+        # Only the comparison of servers needs it.
+        from granian import Granian
+        from granian.constants import Interfaces
+
+        Granian(target, address, port, interface=Interfaces.ASGI, factory=True, workers=workers, log_enabled=False).serve()
+    else:
+        uvicorn.run(target, factory=True, host=address, port=port, workers=workers, log_config=None, access_log=False, server_header=False)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:
+        serve_by(sys.argv[1], int(sys.argv[2]))
+    else:
+        serve(application(), settings())

@@ -66,13 +66,13 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(app_url: str, module: str = "tests.bench.server", **environment: str) -> AsyncIterator[Serving]:
+async def serving(app_url: str, module: str = "tests.bench.server", *arguments: str, **environment: str) -> AsyncIterator[Serving]:
     """A web process on this database for the length of the block."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = {"DATABASE_URL": app_url, "PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, cwd=_ROOT, env=os.environ | settings | environment, stdout=DEVNULL
+        sys.executable, "-m", module, *arguments, cwd=_ROOT, env=os.environ | settings | environment, stdout=DEVNULL
     )
     try:
         await _until_ready(process, port)

@@ -185,7 +185,7 @@ async def load(owner: District, book: UUID, transfers: int) -> None:
                WHERE d.book_id = :book AND d.type = 'cash' AND c.book_id = :book AND c.type = 'suspense'""",
             """INSERT INTO ledger_log
                SELECT row_number() OVER (ORDER BY debit_version) + (SELECT count(*) FROM ledger_log), id,
-                   ledger_leaf(t, substr(current_schema(), 2))
+                   ledger_leaf(t, :cash, 'suspense', substr(current_schema(), 2))
                FROM transfer t WHERE book_id = :book""",
         ):
             await session.execute(text(sql), {name: value for name, value in values.items() if f":{name}" in sql})

@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from app.contracts.models import LESSON_STATES
+from app.db import District
 from app.errors import Conflict
 from app.lessons import rules
 from app.policy.packs import pack_for
@@ -13,15 +15,14 @@ NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 
 
-def test_only_a_delivered_lesson_is_confirmed() -> None:
-    assert [state for state in LESSON_STATES if rules.confirmation_outcome(state) == "confirmed"] == ["delivered"]
-
-
-def test_every_other_state_says_why_not() -> None:
-    assert {state: rules.confirmation_outcome(state) for state in LESSON_STATES if state != "delivered"} == {
+async def test_only_a_delivered_lesson_is_confirmed_and_every_other_state_says_why_not(district: District) -> None:
+    async with district.reading() as session:
+        outcomes = {state: await session.scalar(text("SELECT lessons_outcome(:state)"), {"state": state}) for state in LESSON_STATES}
+    assert outcomes == {
         "reserved": "not_delivered",
         "scheduled": "not_delivered",
         "missed": "not_delivered",
+        "delivered": "confirmed",
         "lapsed": "not_delivered",
         "disputed": "disputed",
         "confirmed": "already_confirmed",

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app import audit
 from app.contracts.models import Lesson
 from app.lessons import service as lessons
-from app.supervision.service import raise_alert
+from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import Desks
 from tests.supervision.scenes import draw_lines, settle_one_lesson
 from tests.world import World
@@ -77,7 +77,7 @@ async def test_every_book_balances(desks: Desks, world: World) -> None:
 async def test_an_alert_is_taken_up_and_closed_with_notes(desks: Desks, world: World) -> None:
     institution = await world.institution()
     async with world.district.transaction() as session:
-        await raise_alert(session, institution.id, "minimum_balance", "account:1", {"balance_fen": 1, "line_fen": 2})
+        await raise_alerts(session, [Finding(institution.id, "minimum_balance", "account:1", {"balance_fen": 1, "line_fen": 2})])
     desk = await desks.officer()
     [alert] = (await desk.get("/alerts"))["items"]
     assert (alert["rule"], alert["level"], alert["status"], alert["facts"]) == (

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db import District
-from app.supervision.service import raise_alert
+from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import Desks
 from tests.portals.test_supervision_json import disputed_lesson, held_payout
 from tests.world import World
@@ -92,7 +92,7 @@ async def test_an_alert_goes_through_its_forms(desks: Desks, world: World) -> No
     institution = await world.institution()
     facts = {"balance_fen": 99_00, "line_fen": 100_00, "as_of": "2025-09-01T08:00:00+00:00"}
     async with world.district.transaction() as session:
-        await raise_alert(session, institution.id, "minimum_balance", "account:1", facts)
+        await raise_alerts(session, [Finding(institution.id, "minimum_balance", "account:1", facts)])
     desk = await desks.officer()
     [alert] = (await desk.get("/alerts"))["items"]
     path = f"/alerts/{alert['id']}"

@@ -13,7 +13,7 @@ import pytest
 from app.ledger import jobs as ledger_jobs
 from app.portals.supervision import live
 from app.registry.models import Institution
-from app.supervision.service import raise_alert
+from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import Desk, Desks
 from tests.portals.port import served
 from tests.world import World
@@ -71,7 +71,7 @@ async def listening(base: str, path: str, desk: Desk, **headers: str) -> AsyncIt
 async def alarm(world: World, institution: Institution, subject: str) -> float:
     """Raise an alert; when its commit was done."""
     async with world.district.transaction() as session:
-        await raise_alert(session, institution.id, "unassigned_money", subject, {"amount_fen": 100, "outcome": "late"})
+        await raise_alerts(session, [Finding(institution.id, "unassigned_money", subject, {"amount_fen": 100, "outcome": "late"})])
     return time.monotonic()
 
 

@@ -1,6 +1,7 @@
 """A refund that the bank did not pay gives the lessons and their fees back, and the family may ask again."""
 
 import asyncio
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -146,10 +147,10 @@ async def test_one_that_cannot_be_restored_stops_no_other(school: School, monkey
     await send(school.world)
     unreserve = jobs.banking.unreserve
 
-    async def stubborn(session: AsyncSession, instruction_id: UUID, posted_by: str) -> None:
-        if instruction_id == (await instructed(school.world, poison.refund_no)).id:
+    async def stubborn(session: AsyncSession, instruction_ids: Sequence[UUID], posted_by: str) -> None:
+        if (await instructed(school.world, poison.refund_no)).id in instruction_ids:
             raise Refused("ledger.insufficient_funds", "账户余额不足")
-        await unreserve(session, instruction_id, posted_by)
+        await unreserve(session, instruction_ids, posted_by)
 
     with monkeypatch.context() as patched:
         patched.setattr(jobs.banking, "unreserve", stubborn)

@@ -35,7 +35,7 @@ async def test_classes_of_before_survive(owner_url: str) -> None:
     try:
         async with engine.connect() as connection:
             await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgraded_to, "0005")
+            await connection.run_sync(upgraded_to, "0004")
             for statement in filter(str.strip, OF_BEFORE.split(";")):
                 await connection.exec_driver_sql(statement)
             await connection.run_sync(upgraded_to, "head")

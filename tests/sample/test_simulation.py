@@ -14,6 +14,8 @@ import pytest
 from app.errors import Conflict
 from app.sample.diary import Diary, Simulation
 from app.sample.installation import Installation
+from app.sample.processes import Ended
+from app.sample.troupe import Brief, distant
 from tests.sample.commands import ROOT, run_cli
 
 pytestmark = pytest.mark.timeout(180)
@@ -52,13 +54,24 @@ async def test_a_killed_simulation_goes_on_where_it_stopped(tmp_path: Path) -> N
     assert kept["ended"]
 
 
+async def test_a_troupe_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+    nowhere = f"postgresql+asyncpg://escrow_app@/escrow?host={tmp_path}"
+    brief = Brief(nowhere, "510181", "都江堰市", "http://127.0.0.1:9", "", "", "", Simulation(10, 5, 7), date(2026, 3, 2), 1)
+    assert Brief.heard(brief.told()) == brief
+    async with distant(brief, tmp_path / "troupe.log") as troupe:
+        with pytest.raises(Ended, match="模拟进程意外结束"):
+            await troupe.act("enter", date(2026, 3, 2))
+        with pytest.raises(Ended, match="模拟进程意外结束"):
+            await troupe.act("enter", date(2026, 3, 2))
+
+
 def test_only_the_same_unfinished_simulation_is_taken_up(tmp_path: Path) -> None:
     installation, simulation = Installation(tmp_path), Simulation(3, 5, 7)
     diary = Diary(installation, simulation, "510181", date(2026, 3, 2))
     diary.begin()
     assert Diary.unfinished(installation, Simulation(3, 5, 8), None) is None
     assert Diary.unfinished(installation, simulation, "510182") is None
-    diary.step_is_done()
+    diary.step_is_done(0)
     found = Diary.unfinished(installation, simulation, None)
     assert found is not None
     assert (found.begun, found.first_on, found.steps_done) == (True, diary.first_on, 1)

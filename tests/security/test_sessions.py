@@ -17,7 +17,8 @@ PASSWORD = "correct horse battery"
 
 
 async def who(district: District, token: str) -> security.Principal | None:
-    return await security.principal_of(district, token)
+    [found] = await security.principals_of(district, [token])
+    return found
 
 
 async def parent_token(district: District) -> tuple[str, object]:

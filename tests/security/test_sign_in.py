@@ -40,7 +40,7 @@ async def test_the_right_password_opens_a_session(district: District, staff: sec
     assert opened is not None
     token, role = opened
     assert role == "supervision"
-    caller = await security.principal_of(district, token)
+    [caller] = await security.principals_of(district, [token])
     assert isinstance(caller, security.SupervisionStaff)
     assert caller.staff_id == staff.id
 

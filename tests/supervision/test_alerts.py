@@ -14,7 +14,7 @@ from app.ledger.check import check_books
 from app.registry.models import Institution
 from app.supervision import queries
 from app.supervision.models import Alert, AlertEvent, Clearance, Cursor
-from app.supervision.service import acknowledge, raise_alert, resolve
+from app.supervision.service import Finding, acknowledge, raise_alerts, resolve
 from tests.supervision.scenes import alerts
 from tests.world import World
 
@@ -26,7 +26,7 @@ async def school(world: World) -> Institution:
 
 async def fire(district: District, institution: Institution, subject: str = "account:1", balance_fen: int = 1) -> None:
     async with district.transaction() as session:
-        await raise_alert(session, institution.id, "minimum_balance", subject, {"balance_fen": balance_fen})
+        await raise_alerts(session, [Finding(institution.id, "minimum_balance", subject, {"balance_fen": balance_fen})])
 
 
 async def events(district: District) -> list[tuple[int, str]]:
@@ -97,7 +97,7 @@ async def test_many_at_once_leave_one_alert_per_subject_and_no_gap(world: World,
     async def both_ways(turn: int) -> None:
         async with world.district.transaction() as session:
             for subject in sorted("abc", reverse=bool(turn % 2)):
-                await raise_alert(session, school.id, "break", subject, {"turn": turn})
+                await raise_alerts(session, [Finding(school.id, "break", subject, {"turn": turn})])
 
     await asyncio.gather(*(both_ways(turn) for turn in range(12)))
 
@@ -107,7 +107,7 @@ async def test_many_at_once_leave_one_alert_per_subject_and_no_gap(world: World,
 
 async def test_a_number_that_was_taken_in_vain_is_taken_again(world: World, school: Institution) -> None:
     async with world.district.reading() as session:
-        await raise_alert(session, school.id, "break", "a", {})
+        await raise_alerts(session, [Finding(school.id, "break", "a", {})])
     await fire(world.district, school)
     assert await events(world.district) == [(1, "opened")]
 
@@ -161,7 +161,7 @@ async def test_an_alert_notifies_listeners_once_and_only_when_it_is_committed(wo
         assert connection is not None
         await connection.add_listener("escrow_alerts", hear)
         async with world.district.reading() as session:
-            await raise_alert(session, school.id, "break", "a", {})
+            await raise_alerts(session, [Finding(school.id, "break", "a", {})])
         for balance_fen in (1, 2):
             await fire(world.district, school, balance_fen=balance_fen)
         await connection.execute("SELECT 1")

@@ -199,9 +199,9 @@ async def test_lines_are_set_with_a_trace_and_refused_where_they_make_no_sense(w
 async def test_check_books_names_payouts_that_went_on_without_a_decision(world: World, school: Institution) -> None:
     cleared, held, released = [await draft(world, school, 50_00) for _ in range(3)]
     async with world.district.transaction() as session:
-        await banking.clear(session, cleared.id)
-        await banking.hold(session, held.id)
-        await record_clearance(session, released.id, "released", reason="已核实", decided_by=uuid7())
+        await banking.clear(session, [cleared.id])
+        await banking.hold(session, [held.id])
+        record_clearance(session, released.id, "released", reason="已核实", decided_by=uuid7())
     async with world.district.reading() as session:
         findings = await check_books(session, school.id)
     assert {(finding.name, finding.row) for finding in findings if finding.name.startswith("supervision")} == {
@@ -218,7 +218,7 @@ async def test_a_payout_is_judged_once_and_decided_once_by_constraint(world: Wor
     await clear_payouts(world.district)
     with pytest.raises(IntegrityError, match="uq_clearance_one_judgement"):
         async with world.district.transaction() as session:
-            await record_clearance(session, payout.id, "cleared")
+            record_clearance(session, payout.id, "cleared")
     with pytest.raises(IntegrityError, match="ck_clearance_officer"):
         async with world.district.transaction() as session:
-            await record_clearance(session, payout.id, "released", decided_by=uuid7())
+            record_clearance(session, payout.id, "released", decided_by=uuid7())

@@ -18,7 +18,7 @@ from app.ids import uuid7
 from app.ledger.jobs import seal
 from app.registry.models import Institution
 from app.supervision import stream
-from app.supervision.service import acknowledge, raise_alert
+from app.supervision.service import Finding, acknowledge, raise_alerts
 from app.supervision.stream import Feed, Feeds
 from tests.supervision.scenes import alerts
 from tests.world import World
@@ -43,7 +43,7 @@ async def feed(district: District) -> AsyncIterator[Feed]:
 async def fire(district: District, institution: Institution, times: int = 1) -> None:
     for _ in range(times):
         async with district.transaction() as session:
-            await raise_alert(session, institution.id, "break", f"account:{uuid7()}", {})
+            await raise_alerts(session, [Finding(institution.id, "break", f"account:{uuid7()}", {})])
 
 
 async def take(items: AsyncIterator[T], number: int, within: float = 5.0) -> list[T]:
@@ -102,7 +102,7 @@ async def test_movements_follow_the_sealed_log(world: World, school: Institution
 async def test_a_stream_catches_up_from_where_it_was_in_batches(world: World, school: Institution, feed: Feed) -> None:
     async with world.district.transaction() as session:
         for _ in range(230):
-            await raise_alert(session, school.id, "break", f"account:{uuid7()}", {})
+            await raise_alerts(session, [Finding(school.id, "break", f"account:{uuid7()}", {})])
     assert [change.seq for change in await take(feed.alerts(10), 220)] == list(range(11, 231))
     assert (await feed.heads()).alerts == 230
 

@@ -17,7 +17,7 @@ from app.registry.models import Campus, Institution, InstitutionApplication, Ins
 from app.security import Parent
 from app.settlement import jobs as settlement_jobs
 from app.supervision.models import Alert
-from app.supervision.service import raise_alert
+from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import desks_of
 from tests.portals.families import at_home
 from tests.portals.port import served
@@ -56,7 +56,7 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
     drafted = await settlement_jobs.run_district(world.district, clock.today(), 1)
     async with world.district.transaction() as session:
         refund = await refunds.request(session, leaving.parent, leaving.contract.id, "搬家")
-        await raise_alert(session, school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})
+        await raise_alerts(session, [Finding(school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})])
         invited = await inviting.invite(session, mine.parent, mine.student.id)
         alert_ids = list(await session.scalars(select(Alert.id)))
     waiting = await world.sign(mine.parent, await world.training_class(school.institution))

@@ -6,11 +6,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
-from app.idempotency import Answer
 from app.lessons import service as lessons
 from app.lessons.confirming import Confirmers, Wish
 from app.lessons.rules import how_many
-from app.lessons.service import Consent, Outcome
+from app.lessons.service import Consent
 from app.payments import queries as payment_views
 from app.payments import service as payments
 from app.portals.cashier import reach_bank
@@ -19,7 +18,6 @@ from app.portals.fields import Listed, PageByTime, PathId, PathNo, listed
 from app.portals.parent.answers import (
     ConfirmationInput,
     Confirmations,
-    ConfirmedLesson,
     ContractAnswer,
     ContractInput,
     DisputeAnswer,
@@ -98,18 +96,13 @@ async def own_lessons(
 
 
 @router.post("/confirmations", summary="Confirm lessons", response_model=Confirmations)
-async def confirm(request: Request, body: ConfirmationInput, caller: ParentCaller, home: Home, once: Once) -> Response:
+async def confirm(request: Request, body: ConfirmationInput, caller: ParentCaller, once: Once) -> Response:
     """Consent that delivered lessons took place: their fees leave escrow for the institution.
 
     Whoever confirms at the same time shares a commit; each has a key, an authority and an answer of their own.
     """
-
-    def written(outcomes: list[Outcome]) -> Answer:
-        return once.written(Confirmations(items=[ConfirmedLesson.model_validate(each) for each in outcomes]))
-
     confirmers = cast(Confirmers, request.app.state.confirmers)
-    wish = Wish(Consent(caller, how_many(body.lesson_ids)), once.attempt, written)
-    result = await confirmers.of(home).confirm(wish)
+    result = await confirmers.of(once.district).confirm(Wish(Consent(caller, how_many(body.lesson_ids)), once.attempt))
     if result.replayed:
         raise Replayed(result.answer)
     return Response(result.answer.body, media_type="application/json")

@@ -16,6 +16,7 @@ from app.registry import family_queries
 router = APIRouter(prefix="/parent", include_in_schema=False)
 
 _SHOWN_AT_HOME = 3
+_MOST_UNPAID = 20
 _NEWS = timedelta(days=14)
 """How long a changed class session stands on the home page."""
 
@@ -23,13 +24,12 @@ _NEWS = timedelta(days=14)
 @router.get("")
 async def home_page(request: Request, caller: ParentCaller, session: Read) -> Response:
     """What waits for the parent, what is in escrow, what comes next."""
-    recent = await contracts.contracts_of_guardian(session, caller.guardian_id, limit=20)
     changes = await changes_for_guardian(session, caller.guardian_id, limit=_SHOWN_AT_HOME)
     return render(
         request,
         "parent/home.html",
         holdings=await contracts.holdings_of_guardian(session, caller.guardian_id),
-        waiting=[contract for contract in recent if contract.status == "created"],
+        waiting=await contracts.contracts_of_guardian(session, caller.guardian_id, limit=_MOST_UNPAID, status="created"),
         children=await family_queries.students(session, caller.guardian_id),
         invitations=await family_queries.invitations_to(session, caller.guardian_id),
         upcoming=await contracts.lessons_of_guardian(session, caller.guardian_id, "scheduled", limit=_SHOWN_AT_HOME),
