@@ -99,11 +99,6 @@ class District:
         async with self._at_once.connect() as connection:
             return (await connection.execute(statement, values)).all()
 
-    async def rows(self, query: TextClause, values: dict[str, Any]) -> Sequence[Row[Any]]:
-        """All rows of one statement outside any transaction; the statement sets its own limit."""
-        async with self._at_once.connect() as connection:
-            return (await connection.execute(query, values)).all()
-
     @property
     def engine(self) -> AsyncEngine:
         """For listeners that need a connection of their own."""

@@ -5,7 +5,7 @@ When it is quiet nobody waits; the busier it is, the more share one statement an
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
@@ -36,12 +36,17 @@ class Gathering(Generic[Asked, Given]):
         answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
         self._queue.append((asked, answer))
         if len(self._rounds) < self._at_once:
-            rounds = asyncio.create_task(self._go_round())
-            self._rounds.add(rounds)
-            rounds.add_done_callback(self._rounds.discard)
+            self._rounds.add(asyncio.create_task(self._go_round()))
         return await answer
 
     async def _go_round(self) -> None:
+        try:
+            await self._answer_all()
+        finally:
+            # In the same step as the last look at the queue: whoever asks later must not take this round for one that goes on.
+            self._rounds.discard(cast(asyncio.Task[None], asyncio.current_task()))
+
+    async def _answer_all(self) -> None:
         while batch := self._next():
             found: Sequence[Given | Exception]
             try:

@@ -142,7 +142,7 @@ async def classes(district: District, wanted: Wanted, before: UUID | None = None
         "before": before,
         "limit": min(limit, MOST_FOUND),
     }
-    return [FoundClass(**row._mapping) for row in await district.rows(_CLASSES, asked)]
+    return [FoundClass(**row._mapping) for row in await district.at_once(_CLASSES, asked)]
 
 
 async def institutions(district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundInstitution]:
@@ -155,7 +155,7 @@ async def institutions(district: District, wanted: Wanted, after: UUID | None = 
     }
     conditions = tuple(condition for condition, value in asked.items() if value)
     values = dict(zip(("marks", "patterns", "place", "after"), asked.values(), strict=True))
-    rows = await district.rows(_institutions_with(conditions), values | {"limit": min(limit, MOST_FOUND)})
+    rows = await district.at_once(_institutions_with(conditions), values | {"limit": min(limit, MOST_FOUND)})
     return [FoundInstitution(**row._mapping) for row in rows]
 
 

@@ -1,5 +1,6 @@
 """Pages about the family and its data, and the officers' look-up page."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -47,11 +48,15 @@ async def contract(world: World, parent: Parent, child: Student, institution: In
 
 
 @pytest.fixture
-def logged() -> Iterator[list[str]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every line that the service logs meanwhile."""
     lines: list[str] = []
     before = structlog.get_config()
     structlog.configure(processors=[lambda _, __, event: lines.append(str(event)) or event], logger_factory=lambda *_: CapturingLogger())
+    for name, module in list(sys.modules.items()):
+        # A logger that was used before keeps the configuration it was used with.
+        if name.startswith("app.") and hasattr(module, "_log"):
+            monkeypatch.setattr(module, "_log", structlog.get_logger())
     yield lines
     structlog.configure(**before)
 

@@ -112,7 +112,7 @@ async def test_an_erased_family_leaves_its_rows_and_takes_its_names(school: Scho
         assert (contract.student_name_masked, contract.amount_fen, contract.status) == ("已注销", 40_000, "closed")
         acts = list(await session.scalars(select(AuditEntry.action).order_by(AuditEntry.id)))
     assert acts[-2:] == ["privacy.child_erased", "privacy.account_erased"]
-    assert await security.principal_of(district, token) is None
+    assert await security.principals_of(district, [token]) == [None]
     async with district.transaction() as session:
         again = await families.guardian_for_phone(session, phone)
     assert again.id != family.parent.guardian_id, "the phone enters anew, as a stranger"

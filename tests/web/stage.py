@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.db import Database
+from app.lessons import trials
 from app.payments import codes
 from app.refunds import service as refunds
 from app.registry import applications, changes, consenting, institutions, inviting
@@ -16,6 +17,7 @@ from app.registry.changes import ChangeDraft
 from app.registry.models import Campus, Institution, InstitutionApplication, InstitutionChange
 from app.security import Parent
 from app.settlement import jobs as settlement_jobs
+from app.supervision import scanning
 from app.supervision.models import Alert
 from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import desks_of
@@ -59,6 +61,10 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
         await raise_alerts(session, [Finding(school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})])
         invited = await inviting.invite(session, mine.parent, mine.student.id)
         alert_ids = list(await session.scalars(select(Alert.id)))
+    curious = await world.child(mine.parent, "王小红")
+    async with world.district.transaction() as session:
+        trial = await trials.book(session, mine.parent, school.sessions[2].id, curious.id)
+        report = await scanning.report(session, "https://pay.example/1", "校门口", "")
     waiting = await world.sign(mine.parent, await world.training_class(school.institution))
     payment = await world.order(mine.parent, waiting)
     application, change, campus = await _registered(world, school.institution)
@@ -86,6 +92,8 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
         "application_no": [application.application_no],
         "change_id": [change.id],
         "campus_id": [campus.id],
+        "trial_id": [trial.id],
+        "report_id": [report.id],
         "code": [codes.code_for(payment)],
     }
     return {name: [str(each) for each in values] for name, values in found.items()}, mine.parent, school.institution
