@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from app.db import District
 from app.ids import uuid7
-from app.ledger import codes, jobs, service
-from app.ledger.service import Posting
+from app.ledger import jobs
+from tests.ledger.postings import post_every_field
 
 
 def field(value: bytes | None) -> bytes:
@@ -62,24 +62,7 @@ def leaf(row: dict[str, object], district: str, debit: str, credit: str) -> byte
 
 @pytest.mark.books_of("ledger")
 async def test_a_leaf_is_the_hash_of_the_transfers_canonical_bytes(district: District) -> None:
-    book, payment, release = uuid7(), uuid7(), uuid7()
-    cash, escrow = codes.cash(uuid7()), codes.escrow(payment)
-    evidence = hashlib.sha256(b"statement").digest()
-    async with district.transaction() as session:
-        await service.open_book(session, book)
-        posted = await service.post(
-            session,
-            [
-                Posting("received", uuid7(), book, cash, codes.SUSPENSE, 1000, evidence_sha256=evidence),
-                Posting("payment_matched", payment, book, codes.SUSPENSE, escrow, 1000),
-                Posting("lesson_released", release, book, escrow, codes.PAYABLE, 300),
-            ],
-            posted_by="人",
-            batch=uuid7(),
-        )
-    async with district.transaction() as session:
-        back = Posting("release_reversed", release, book, codes.PAYABLE, escrow, 300, reverses=posted[2].transfer_id)
-        await service.post(session, [back], posted_by="test")
+    await post_every_field(district, uuid7())
     assert await jobs.seal(district) == 4
     async with district.reading() as session:
         rows = await session.execute(

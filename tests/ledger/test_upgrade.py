@@ -1,8 +1,5 @@
 """A district that has been at work under the first version's schema."""
 
-import hashlib
-from uuid import UUID
-
 from alembic import command
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -10,9 +7,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app import districts
 from app.db import Database, District, schema_of
 from app.ids import uuid7
-from app.ledger import codes, jobs, service
+from app.ledger import jobs
 from app.ledger.check import check_books
-from app.ledger.service import Posting
+from tests.ledger.postings import post_every_field
 
 ELDER = "510113"
 
@@ -30,28 +27,6 @@ async def migrate_to(owner_url: str, code: str, revision: str) -> None:
         await connection.exec_driver_sql(f"CREATE SCHEMA {schema_of(code)}")
         await connection.run_sync(upgrade)
     await engine.dispose()
-
-
-async def post_every_field(district: District, book: UUID) -> None:
-    """Transfers with each optional field and without it."""
-    payment, release = uuid7(), uuid7()
-    cash, escrow = codes.cash(uuid7()), codes.escrow(payment)
-    evidence = hashlib.sha256(b"statement").digest()
-    async with district.transaction() as session:
-        await service.open_book(session, book)
-        posted = await service.post(
-            session,
-            [
-                Posting("received", uuid7(), book, cash, codes.SUSPENSE, 1000, evidence_sha256=evidence),
-                Posting("payment_matched", payment, book, codes.SUSPENSE, escrow, 1000),
-                Posting("lesson_released", release, book, escrow, codes.PAYABLE, 300),
-            ],
-            posted_by="人",
-            batch=uuid7(),
-        )
-    async with district.transaction() as session:
-        back = Posting("release_reversed", release, book, codes.PAYABLE, escrow, 300, reverses=posted[2].transfer_id)
-        await service.post(session, [back], posted_by="test")
 
 
 async def broken_in_the_ledger(district: District) -> list[str]:
