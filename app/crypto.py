@@ -112,6 +112,11 @@ def phone_indexes(phone: str) -> list[bytes]:
     return _phone_indexes(settings(), phone)
 
 
+def has_former_indexes() -> bool:
+    """Whether a phone may still be stored under another index than the present one."""
+    return bool(settings().former_index_keys)
+
+
 def keyed_hash(purpose: str, text: str) -> bytes:
     """HMAC-SHA256 with the index key, apart for each purpose: for secrets too short to hash in the open."""
     return _hmac(_key("ESCROW_INDEX_KEY", settings().index_key.get_secret_value()), purpose, text)

@@ -80,15 +80,6 @@ class LessonView:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
-    """What a guardian has with us: fen still in escrow, lessons that wait for a confirmation, contracts that wait for a payment."""
-
-    escrow_fen: int
-    to_confirm: int
-    to_pay: int
-
-
-@dataclass(frozen=True, slots=True)
 class ContractView:
     """A contract with its lessons; `escrow_fen` is what they still hold in escrow."""
 
@@ -200,16 +191,6 @@ async def live_contract_of(session: AsyncSession, guardian_id: UUID, class_id: U
     criteria = (Contract.id.in_(contracts_of(guardian_id)), Contract.class_id == class_id, Contract.student_id == student_id)
     found: UUID | None = await session.scalar(select(Contract.id).where(*criteria, Contract.status.in_(LIVE)))
     return found
-
-
-async def holdings_of_guardian(session: AsyncSession, guardian_id: UUID) -> Holdings:
-    """What the guardian has with us now."""
-    held = func.coalesce(func.sum(Lesson.price_fen).filter(Lesson.status.in_(IN_ESCROW)), 0)
-    delivered = func.count().filter(Lesson.status == "delivered")
-    own = children_contracts_of(guardian_id)
-    escrow_fen, to_confirm = (await session.execute(select(held, delivered).where(Lesson.contract_id.in_(own)))).one()
-    unpaid = select(func.count()).select_from(Contract).where(Contract.id.in_(own), Contract.status == "created")
-    return Holdings(int(escrow_fen), to_confirm, await session.scalar(unpaid) or 0)
 
 
 async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id: UUID) -> LessonView:

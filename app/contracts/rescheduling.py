@@ -10,7 +10,8 @@ from app.registry.models import ClassSessionChange, Guardianship
 from app.registry.queries import PAGE, Cursor
 from app.registry.session_changes import ChangeView, changes
 
-_GONE = ("lapsed", "refunded")
+GONE = ("lapsed", "refunded")
+"""Lessons in these states leave no place in their class session."""
 
 
 async def changes_for_guardian(
@@ -24,7 +25,7 @@ async def changes_for_guardian(
     theirs = (
         select(Lesson.id)
         .join(Contract, Contract.id == Lesson.contract_id)
-        .where(Lesson.class_session_id == ClassSessionChange.class_session_id, Lesson.status.not_in(_GONE))
+        .where(Lesson.class_session_id == ClassSessionChange.class_session_id, Lesson.status.not_in(GONE))
         .where(Lesson.student_id.in_(children), Contract.created_at < ClassSessionChange.changed_at)
     )
     if contract_id is not None:

@@ -18,8 +18,8 @@ from app.lessons.service import Consent
 
 MOST_LESSONS = 500
 """Lessons in one batch; the books take 1,000 postings at once."""
-AT_ONCE = 3
-"""Batches under way: one is put together and read while the others wait for their commits."""
+AT_ONCE = 2
+"""Batches under way: the fewer, the larger they are and the less each confirmation costs; one that waits for a lock must not stop all."""
 TRIES = 3
 _MAY_BE_REPEATED = ("40P01", "40001")
 

@@ -31,10 +31,10 @@ HAVING count(r.id) <> CASE WHEN l.status = 'confirmed' THEN 1 ELSE 0 END;
 SELECT r.institution_id AS book_id, r.id::text AS "row", format('cause %s', coalesce(r.confirmed_by, r.dispute_id)) AS detail
 FROM release r
 JOIN lesson l ON l.id = r.lesson_id AND l.institution_id = r.institution_id
-LEFT JOIN (SELECT guardian_id, student_id FROM guardianship UNION SELECT guardian_id, student_id FROM former_guardianship) g
-    ON g.guardian_id = r.confirmed_by AND g.student_id = l.student_id
+LEFT JOIN guardianship g ON g.guardian_id = r.confirmed_by AND g.student_id = l.student_id
 LEFT JOIN dispute d ON d.id = r.dispute_id AND d.lesson_id = l.id AND d.ruling = 'release'
-WHERE (CAST(:book AS uuid) IS NULL OR r.institution_id = :book) AND g.guardian_id IS NULL AND d.id IS NULL;
+WHERE (CAST(:book AS uuid) IS NULL OR r.institution_id = :book) AND g.guardian_id IS NULL AND d.id IS NULL
+    AND NOT EXISTS (SELECT FROM former_guardianship f WHERE f.guardian_id = r.confirmed_by AND f.student_id = l.student_id OFFSET 0);
 
 -- invariant: lessons.disputed_is_open: A lesson is disputed exactly while one of its disputes waits for a ruling
 SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s with %s open disputes', l.status, count(d.id)) AS detail

@@ -228,7 +228,12 @@ def name_of(student: Student) -> str:
 
 def masked_name(student: Student) -> str:
     """The child's name as its own family's screens show it: 王*明."""
-    return ERASED if student.name_enc is None else crypto.mask_name(name_of(student))
+    return masked(student.name_enc, student.id)
+
+
+def masked(name_enc: bytes | None, student_id: UUID) -> str:
+    """The same from a child's sealed name, empty once it is erased."""
+    return ERASED if name_enc is None else crypto.mask_name(sealing.unseal(name_enc, "student", "name_enc", student_id))
 
 
 def birth_month_of(student: Student) -> str:

@@ -188,6 +188,7 @@ _MONEY = """
 """
 _ALL = text(_MONEY.format(chosen="true"))
 _ONE = text(_MONEY.format(chosen="id = :id"))
+_SOME = text(_MONEY.format(chosen="id = ANY (CAST(:ids AS uuid[]))"))
 _FIRST = text(_MONEY.format(chosen="true ORDER BY created_at, id LIMIT :limit"))
 _NEXT = text(_MONEY.format(chosen="(created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit"))
 
@@ -247,6 +248,11 @@ async def institutions(session: AsyncSession, after: tuple[datetime, UUID] | Non
     else:
         rows = await session.execute(_NEXT, page | {"created_at": after[0], "id": after[1]})
     return [_institution(row) for row in rows]
+
+
+async def institutions_of(session: AsyncSession, institution_ids: Sequence[UUID]) -> list[InstitutionView]:
+    """These institutions with their money, in the order of entry."""
+    return [_institution(row) for row in await session.execute(_SOME, {"ids": list(institution_ids)})]
 
 
 async def institution(session: AsyncSession, institution_id: UUID) -> tuple[InstitutionView, Lines]:

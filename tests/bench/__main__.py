@@ -10,6 +10,7 @@ from rich.console import Console
 from app.db import Database
 from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
+from app.sample.processes import fast_loop
 from app.settings import settings
 from tests.bench import confirming, growing, judging, pages, posting, searching, server, servers, year
 from tests.bench.ground import DISTRICT, Ground, ground
@@ -105,7 +106,8 @@ def main() -> None:
         case ["servers"]:
             Console(width=140).print(asyncio.run(servers.compared()))
         case ["year", *folder]:
-            asyncio.run(year.year(Path(*folder) if folder else settings().data_dir)).show()
+            with asyncio.Runner(loop_factory=fast_loop()) as runner:
+                runner.run(year.year(Path(*folder) if folder else settings().data_dir)).show()
         case _:
             asyncio.run(speeds()).show()
 

@@ -91,6 +91,9 @@ class Ground:
                 await connection.copy_to_table("transfer", source=transfers, format="binary")
             await connection.execute(size.fill("sealed.sql"))
             await _name_people(connection)
+            # Else the server would be busy with what was loaded while it is measured.
+            await connection.execute("VACUUM")
+            await connection.execute("CHECKPOINT")
         finally:
             await connection.close()
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 import pytest
 
 from app.contracts import queries, service
+from app.contracts.home import home_of
 from app.db import District
 from app.errors import DomainError, NotFound
 from app.lessons import service as lessons
@@ -53,9 +54,9 @@ async def test_the_other_guardian_pays_confirms_disputes_and_asks_back(
     assert outcome.outcome == "confirmed"
     async with district.transaction() as session:
         refund = await refunds.request(session, other, family.contract.id, "搬家")
+    held = await home_of(district, other.guardian_id)
+    assert (held.escrow_fen, held.to_confirm, held.unpaid) == (10_000, 0, False)
     async with district.reading() as session:
-        held = await queries.holdings_of_guardian(session, other.guardian_id)
-        assert (held.escrow_fen, held.to_confirm, held.to_pay) == (10_000, 0, 0)
         assert [each.id for each in await queries.contracts_of_guardian(session, other.guardian_id)] == [family.contract.id]
         assert len(await queries.lessons_of_guardian(session, other.guardian_id)) == 4
         assert [each.id for each in await payment_views.payments_of_guardian(session, other.guardian_id)] == [payment.id]

@@ -132,19 +132,19 @@ async def test_even_the_owner_cannot_store_a_row_that_no_books_can_hold(
         ("UPDATE ledger_account SET version = version + 1 WHERE type = 'payable'", {"balance_is_its_transfers"}),
         (
             "UPDATE transfer SET amount_fen = amount_fen + 1 WHERE kind = 'received'",
-            {"balance_is_its_transfers", "running_unbroken", "leaves_hold"},
+            {"balance_is_its_transfers", "running_unbroken", "log_holds"},
         ),
         (
             "UPDATE transfer SET recorded_at = recorded_at - interval '1 day' WHERE kind = 'lesson_released'",
-            {"running_unbroken", "leaves_hold"},
+            {"running_unbroken", "log_holds"},
         ),
-        ("UPDATE transfer SET kind = 'settled' WHERE kind = 'received'", {"kinds_hold", "leaves_hold"}),
-        ("UPDATE transfer SET posted_by = 'nobody' WHERE kind = 'received'", {"leaves_hold"}),
-        ("UPDATE transfer SET occurred_at = occurred_at + interval '1 microsecond' WHERE kind = 'received'", {"leaves_hold"}),
-        ("UPDATE transfer SET kind = 'release_reversed' WHERE kind = 'lesson_released'", {"kinds_hold", "reversals_mirror", "leaves_hold"}),
-        ("UPDATE transfer SET reverses = id WHERE kind = 'received'", {"reversals_mirror", "leaves_hold"}),
-        ("DELETE FROM ledger_log WHERE seq = 2", {"log_complete", "log_gapless"}),
-        ("UPDATE ledger_log SET leaf_hash = sha256('') WHERE seq = 1", {"leaves_hold"}),
+        ("UPDATE transfer SET kind = 'settled' WHERE kind = 'received'", {"kinds_hold", "log_holds"}),
+        ("UPDATE transfer SET posted_by = 'nobody' WHERE kind = 'received'", {"log_holds"}),
+        ("UPDATE transfer SET occurred_at = occurred_at + interval '1 microsecond' WHERE kind = 'received'", {"log_holds"}),
+        ("UPDATE transfer SET kind = 'release_reversed' WHERE kind = 'lesson_released'", {"kinds_hold", "reversals_mirror", "log_holds"}),
+        ("UPDATE transfer SET reverses = id WHERE kind = 'received'", {"reversals_mirror", "log_holds"}),
+        ("DELETE FROM ledger_log WHERE seq = 2", {"log_holds", "log_gapless"}),
+        ("UPDATE ledger_log SET leaf_hash = sha256('') WHERE seq = 1", {"log_holds"}),
     ],
 )
 async def test_what_an_owner_can_break_the_check_names(sql: str, broken: set[str], book: UUID, district: District, owner: District) -> None:

@@ -47,4 +47,4 @@ async def test_books_sealed_before_an_upgrade_are_proven_after_it(owner_url: str
     async with owner.transaction() as session:
         await session.execute(text(f"ALTER TABLE {schema_of(ELDER)}.transfer DISABLE TRIGGER append_only"))
         await session.execute(text(f"UPDATE {schema_of(ELDER)}.transfer SET posted_by = 'nobody' WHERE kind = 'received'"))
-    assert await broken_in_the_ledger(elder) == ["ledger.leaves_hold"] * 2
+    assert await broken_in_the_ledger(elder) == ["ledger.log_holds"] * 2

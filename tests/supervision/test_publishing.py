@@ -31,7 +31,7 @@ async def told(district: District, institution_id: UUID) -> Facts:
 
 async def recount(school: School) -> PublishedFacts:
     async with school.world.district.transaction() as session:
-        await publishing.count(session, school.institution.id)
+        await publishing.count(session, [school.institution.id])
     return await row_of(school.world.district, school.institution.id)
 
 

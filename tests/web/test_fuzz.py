@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import cycle, islice
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +28,9 @@ from tests.world import World
 
 Operation = APIOperation[Any, Any, Any, Any]
 
-EXAMPLES = 5
+EXAMPLES = 4
+AT_ONE_PLACE = 4
+"""How many of the values one place gets, the next ones each time: everything is tried, not everywhere."""
 SIGN_OUT = "/api/v1/auth/session"
 AS_DESCRIBED = [status_code_conformance, content_type_conformance, response_schema_conformance]
 CODE = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
@@ -161,20 +164,21 @@ async def test_nobody_gets_into_another_end(stage: Stage, client: httpx.AsyncCli
 
 @pytest.mark.parametrize("end", [*ENDS, None])
 async def test_no_body_is_a_fault(stage: Stage, client: httpx.AsyncClient, end: str | None) -> None:
+    bodies, media_types, values = cycle(BODIES), cycle(CONTENT_TYPES), cycle(VALUES)
     for operation in operations(end):
         if operation.method not in ("post", "put"):
             continue
         method, url = operation.method.upper(), address(operation, stage)
-        for body in BODIES:
+        for body in islice(bodies, AT_ONE_PLACE):
             await send(client, method, url, content=body, headers=headers_of(stage, end, **{"Content-Type": "application/json"}))
-        for media_type in CONTENT_TYPES:
+        for media_type in islice(media_types, 1):
             await send(client, method, url, content=b'{"reason": "x"}', headers=headers_of(stage, end, **{"Content-Type": media_type}))
-        for fields in poisoned(operation, stage):
+        for fields in poisoned(operation, stage, values):
             headers = headers_of(stage, end, **{"Content-Type": "application/json"})
             await send(client, method, url, content=json.dumps(fields).encode(), headers=headers)
 
 
-def poisoned(operation: Operation, stage: Stage) -> Iterator[dict[str, Any]]:
+def poisoned(operation: Operation, stage: Stage, values: Iterator[Any]) -> Iterator[dict[str, Any]]:
     """Bodies in which one field is good for nothing and the others are good."""
     described = operation.definition.raw.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     name = (described.get("$ref") or "/").rsplit("/", 1)[1]
@@ -184,18 +188,19 @@ def poisoned(operation: Operation, stage: Stage) -> Iterator[dict[str, Any]]:
     known = {"price_fen": 40_000, "seats": 5, "lesson_count": None, "sessions": [meeting], "birth_month": "2016-09", "run_no": 3}
     fair |= {field: value for field, value in known.items() if field in fields}
     for field in fields:
-        for value in VALUES:
+        for value in islice(values, AT_ONE_PLACE):
             yield fair | {field: [{"starts_at": value, "ends_at": value}] if field == "sessions" else value}
 
 
 @pytest.mark.parametrize("end", [*ENDS, None])
 async def test_no_address_is_a_fault(stage: Stage, client: httpx.AsyncClient, end: str | None) -> None:
+    queries, places = cycle(QUERIES), cycle(PLACES)
     for operation in operations(end):
         method, headers = operation.method.upper(), headers_of(stage, end)
         for parameter in operation.definition.raw.get("parameters", []):
             if parameter["in"] == "query" and parameter["name"] != "limit":
-                for text in QUERIES:
+                for text in islice(queries, AT_ONE_PLACE):
                     await send(client, method, f"{address(operation, stage)}?{parameter['name']}={text}", headers=headers)
             if parameter["in"] == "path":
-                for text in PLACES:
+                for text in islice(places, AT_ONE_PLACE):
                     await send(client, method, operation.path.replace(f"{{{parameter['name']}}}", text), headers=headers, content=b"{}")

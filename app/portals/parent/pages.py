@@ -1,41 +1,50 @@
 """Pages of the parent end, phone first. Here: the home page; the steps of the story stand in modules of their own."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from app import clock
 from app.contracts import queries as contracts
+from app.contracts.home import NEWS, FamilyHome, home_of
 from app.contracts.notices import notices_of
 from app.contracts.rescheduling import changes_for_guardian
-from app.portals.edge import ParentCaller, Read
+from app.db import District
+from app.portals.edge import Home, ParentCaller, snapshot
 from app.portals.pages import render
 from app.portals.parent import attending, enrolling, families, paying, privacy, refunding, rescheduling, timetable, trials
 from app.registry import family_queries
 
 router = APIRouter(prefix="/parent", include_in_schema=False)
 
-_SHOWN_AT_HOME = 3
+_CHANGES_SHOWN = 3
 _MOST_UNPAID = 20
-_NEWS = timedelta(days=14)
-"""How long a changed class session stands on the home page."""
 
 
 @router.get("")
-async def home_page(request: Request, caller: ParentCaller, session: Read) -> Response:
+async def home_page(request: Request, caller: ParentCaller, home: Home) -> Response:
     """What waits for the parent, what is in escrow, what comes next."""
-    changes = await changes_for_guardian(session, caller.guardian_id, limit=_SHOWN_AT_HOME)
-    return render(
-        request,
-        "parent/home.html",
-        holdings=await contracts.holdings_of_guardian(session, caller.guardian_id),
-        waiting=await contracts.contracts_of_guardian(session, caller.guardian_id, limit=_MOST_UNPAID, status="created"),
-        children=await family_queries.students(session, caller.guardian_id),
-        invitations=await family_queries.invitations_to(session, caller.guardian_id),
-        upcoming=await contracts.lessons_of_guardian(session, caller.guardian_id, "scheduled", limit=_SHOWN_AT_HOME),
-        notices=await notices_of(session, caller.guardian_id),
-        changes=[change for change in changes if change.changed_at > clock.now() - _NEWS],
-    )
+    family = await home_of(home, caller.guardian_id)
+    return render(request, "parent/home.html", family=family, waits=await _what_waits(home, caller.guardian_id, family))
+
+
+async def _what_waits(home: District, guardian_id: UUID, family: FamilyHome) -> dict[str, Sequence[object]]:
+    """What few families have, each looked up only where there is some."""
+    found: dict[str, Sequence[object]] = {"waiting": (), "notices": (), "changes": (), "invitations": ()}
+    if not (family.unpaid or family.paused or family.changed or family.invited):
+        return found
+    async with snapshot(home) as session:
+        if family.unpaid:
+            found["waiting"] = await contracts.contracts_of_guardian(session, guardian_id, limit=_MOST_UNPAID, status="created")
+        if family.paused:
+            found["notices"] = await notices_of(session, guardian_id)
+        if family.changed:
+            changes = await changes_for_guardian(session, guardian_id, limit=_CHANGES_SHOWN)
+            found["changes"] = [change for change in changes if change.changed_at > clock.now() - NEWS]
+        if family.invited:
+            found["invitations"] = await family_queries.invitations_to(session, guardian_id)
+    return found
 
 
 for steps in (enrolling, paying, attending, rescheduling, refunding, families, privacy, trials, timetable):
