@@ -49,7 +49,7 @@ def _own(job: Callable[[District], Awaitable[int]]) -> Job:
     return run
 
 
-JOBS: tuple[Job, ...] = (
+MOVING: tuple[Job, ...] = (
     banking.process_inbox,
     banking.run_collections,
     _own(payments.match_receipts),
@@ -64,11 +64,11 @@ JOBS: tuple[Job, ...] = (
     _own(settlement.free_unpaid),
     banking.fetch_balances,
     reconciliation.reconcile_due,
-    _own(ledger.seal),
-    _own(supervision.watch),
-    _own(search.keep_up),
-    _own(publishing.publish),
 )
+"""What moves money, and learns from banks that it moved."""
+FOLLOWING: tuple[Job, ...] = (_own(ledger.seal), _own(supervision.watch), _own(search.keep_up), _own(publishing.publish))
+"""What follows from it: none of the others waits for these."""
+JOBS = (*MOVING, *FOLLOWING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Literal, get_args
 from uuid import UUID
 
-from app import clock
+from app import clock, worker
 from app.errors import Refused
 from app.lessons.service import Ruling
 from app.sample import invented
@@ -21,8 +21,9 @@ from app.supervision import queries as supervision
 from app.supervision import service as decisions
 from bank_adapters.mock_bank.control import ControlRefused, OrderPayment
 
-Act = Literal["enter", "remember", "surprise", "open_classes", "deliver", "respond", "enrol", "pay_late", "forget"]
-"""What institutions and families do; `enter` begins it all, `remember` takes up what others began, `forget` ends a day."""
+Act = Literal["enter", "remember", "surprise", "open_classes", "deliver", "respond", "enrol", "pay_late", "follow_up", "forget"]
+"""What institutions and families do; `enter` begins it all, `remember` takes up what others began, `forget` ends a day. `follow_up` is
+what the worker does for them while another process plays the part of it that moves money."""
 
 KEPT_BACK_FEN = 5_000
 """What a family that pays a wrong amount pays too little."""
@@ -88,6 +89,7 @@ class Schools:
             "respond": self._respond,
             "enrol": self._enrol,
             "pay_late": self._pay_late,
+            "follow_up": self._follow_up,
             "forget": self._forget,
         }
 
@@ -119,6 +121,9 @@ class Schools:
             came = [plan for plan in school.plan.families if plan.enrols_on <= day]
             school.families = {plan.number: (plan, family) for plan, family in zip(came, await self._families(came), strict=True)}
             school.forget(day)
+
+    async def _follow_up(self, day: date) -> None:
+        await self._stage.sweep(worker.FOLLOWING)
 
     async def _forget(self, day: date) -> None:
         """What is long over needs no memory."""

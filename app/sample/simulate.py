@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app import clock, districts
+from app import clock, districts, worker
 from app.clock import SHANGHAI
 from app.errors import NotFound
 from app.money import yuan
@@ -74,16 +74,20 @@ class Play:
         """A day: yesterday's statement tells what came in; classes are over: attendance, confirmations, objections, while officers decide
         and, on Fridays, institutions are paid; families enrol and pay, some of them wrongly. Each step may be repeated."""
         return [
-            (time(), self._stage.begin_day),
+            (time(), lambda: self._work(self._stage.begin_day)),
             (time(8, 5), lambda: self._authorities.surprise(self._today)),
             (time(8, 10), lambda: self._perform("surprise")),
             (time(9), lambda: self._perform("open_classes")),
             (time(20, 10), lambda: self._perform("deliver")),
             (time(20, 30), self._spend_evening),
-            (time(21, 20), self._stage.sweep),
+            (time(21, 20), lambda: self._work(self._stage.sweep)),
             (ENROLS_AT, lambda: self._perform("enrol")),
             (time(23, 56), lambda: self._perform("pay_late")),
         ]
+
+    async def _work(self, work: Callable[[Sequence[worker.Job]], Coroutine[Any, Any, None]]) -> None:
+        """Let the worker's jobs run here as far as they move money; what follows from it, at the same time, in another process."""
+        await _at_once(work(worker.MOVING), self._troupes[-1].act("follow_up", self._today))
 
     async def _perform(self, name: Act) -> None:
         """Let every troupe play an act, all at the same time."""

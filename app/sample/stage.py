@@ -88,14 +88,14 @@ class Stage:
                 return
         raise RuntimeError("the worker's jobs do not come to rest")
 
-    async def begin_day(self) -> None:
+    async def begin_day(self, jobs: Sequence[worker.Job] = worker.JOBS) -> None:
         """Yesterday's statement first: what came in is matched before seats lapse. Then the worker's other jobs."""
         await reconcile_due(self.district, self.banks)
-        await self.sweep()
+        await self.sweep(jobs)
 
-    async def sweep(self) -> None:
-        """Let every one of the worker's jobs, in their order, run until it finds nothing to do."""
-        for job in worker.JOBS:
+    async def sweep(self, jobs: Sequence[worker.Job] = worker.JOBS) -> None:
+        """Let every one of these jobs of the worker, in their order, run until it finds nothing to do."""
+        for job in jobs:
             rounds = 0
             while await job(self.district, self.banks):
                 rounds += 1
