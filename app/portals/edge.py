@@ -56,6 +56,15 @@ class Modes:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[str, tuple[str, float]] = {}
+        self._default: tuple[str, float] = ("", 0.0)
+
+    async def default(self) -> str:
+        """The district that is meant where none is named. Raises NotFound `districts.unnamed`."""
+        code, read_at = self._default
+        if not code or time.monotonic() - read_at > _MODES_LAST_SECONDS:
+            code = await districts.default_district(self._database, settings().district)
+            self._default = (code, time.monotonic())
+        return code
 
     async def of(self, code: str) -> str:
         """A district's mode. Raises NotFound `districts.unknown`."""
@@ -233,7 +242,7 @@ async def _named(
     request: Request,
     district: Annotated[str | None, Query(max_length=12, description="GB/T 2260 code; by default the only or configured one")] = None,
 ) -> District:
-    return await district_called(request, district or await districts.default_district(request.app.state.database, settings().district))
+    return await district_called(request, district or await cast(Modes, request.app.state.modes).default())
 
 
 Named = Annotated[District, Depends(_named)]

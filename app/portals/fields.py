@@ -1,7 +1,7 @@
 """Field types that routes share: what may come in, and how lists go out."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
@@ -85,8 +85,8 @@ class Paging(Generic[K]):
         return min(self.limit + 1, MAX_PAGE)
 
 
-def _paging(read: Callable[[str], K]) -> Callable[..., Paging[K]]:
-    def paging(
+def _paging(read: Callable[[str], K]) -> Callable[..., Awaitable[Paging[K]]]:
+    async def paging(
         cursor: Annotated[str | None, Query(max_length=64, description="next_cursor of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
     ) -> Paging[K]:

@@ -10,7 +10,7 @@ from app.db import Database, District
 from app.portals.edge import Named, PublicRead
 from app.portals.fields import PageByTime, PathId, listed
 from app.portals.pages import render
-from app.portals.public import calendar, paying, scanning, searching
+from app.portals.public import calendar, paying, scanning
 from app.registry import institution_queries as register
 from app.registry import queries as registry
 from app.registry.institutions import licence_of
@@ -68,5 +68,5 @@ def _show(request: Request, district: District, template: str, **context: Any) -
     return render(request, template, here=f"?district={district.code}", district=district.code, **context)
 
 
-for steps in (paying.router, searching.pages, scanning.pages, calendar.router):
+for steps in (paying.router, scanning.pages, calendar.router):
     router.include_router(steps)
