@@ -28,7 +28,7 @@ Year = Annotated[int, Field(strict=True, ge=days.FIRST_YEAR, le=days.LAST_YEAR)]
 Month = Annotated[str | None, Query(pattern="^(20|21)[0-9]{2}-(0[1-9]|1[0-2])$", description="YYYY-MM; by default the present one")]
 
 
-async def _first_day(month: Month = None) -> date:
+def _first_day(month: Month = None) -> date:
     return date.fromisoformat(f"{month}-01") if month else clock.today().replace(day=1)
 
 
