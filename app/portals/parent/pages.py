@@ -6,11 +6,25 @@ from fastapi import APIRouter, Request, Response
 
 from app import clock
 from app.contracts import queries as contracts
+from app.contracts.models import TO_COME
 from app.contracts.notices import notices_of
 from app.contracts.rescheduling import changes_for_guardian
 from app.portals.edge import ParentCaller, Read
 from app.portals.pages import render
-from app.portals.parent import attending, enrolling, families, paying, privacy, refunding, rescheduling, timetable, trials
+from app.portals.parent import (
+    attending,
+    documents,
+    enrolling,
+    families,
+    paying,
+    privacy,
+    refunding,
+    rescheduling,
+    signing,
+    timetable,
+    trials,
+    ways,
+)
 from app.registry import family_queries
 
 router = APIRouter(prefix="/parent", include_in_schema=False)
@@ -29,14 +43,14 @@ async def home_page(request: Request, caller: ParentCaller, session: Read) -> Re
         request,
         "parent/home.html",
         holdings=await contracts.holdings_of_guardian(session, caller.guardian_id),
-        waiting=await contracts.contracts_of_guardian(session, caller.guardian_id, limit=_MOST_UNPAID, status="created"),
+        waiting=await contracts.contracts_to_pay(session, caller.guardian_id, limit=_MOST_UNPAID),
         children=await family_queries.students(session, caller.guardian_id),
         invitations=await family_queries.invitations_to(session, caller.guardian_id),
-        upcoming=await contracts.lessons_of_guardian(session, caller.guardian_id, "scheduled", limit=_SHOWN_AT_HOME),
+        upcoming=await contracts.lessons_of_guardian(session, caller.guardian_id, TO_COME, limit=_SHOWN_AT_HOME),
         notices=await notices_of(session, caller.guardian_id),
         changes=[change for change in changes if change.changed_at > clock.now() - _NEWS],
     )
 
 
-for steps in (enrolling, paying, attending, rescheduling, refunding, families, privacy, trials, timetable):
+for steps in (enrolling, signing, documents, paying, attending, rescheduling, refunding, families, privacy, trials, timetable, ways):
     router.include_router(steps.router)
