@@ -1,11 +1,12 @@
 """The audit trail: who did what to what, and why. Rows are only ever added."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, insert
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,6 +41,12 @@ async def record(session: AsyncSession, actor: str, action: str, subject: str, r
     """Add an entry in the transaction of the act itself: both are kept or neither."""
     session.add(AuditEntry(id=uuid7(), at=clock.now(), actor=actor, action=action, subject=subject, reason=reason, facts=facts))
     await session.flush()
+
+
+async def record_all(session: AsyncSession, actor: str, action: str, subjects: Sequence[str]) -> None:
+    """The same act on several objects, an entry for each."""
+    values = {"at": clock.now(), "actor": actor, "action": action, "reason": None, "facts": {}}
+    await session.execute(insert(AuditEntry), [{"id": uuid7(), "subject": subject, **values} for subject in subjects])
 
 
 def clean_reason(reason: str) -> str:

@@ -10,11 +10,10 @@ from uuid import UUID
 
 import typer
 from rich.progress import Progress
-from sqlalchemy import select
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto, districts, security
+from app.bulk_commands import import_file
 from app.console import OPERATOR, DistrictCode, configured, console, database_at, fail, home_of, run, served
 from app.db import District
 from app.districts import APP_ROLE, OWNER_ROLE
@@ -26,6 +25,7 @@ from app.money import yuan
 from app.policy_commands import commands as policy_commands
 from app.portals.glossary import glossary
 from app.registry import institutions
+from app.registry.institution_queries import institution_by_code
 from app.registry.models import Institution
 from app.registry.rules import Contact, InstitutionDraft, Licence
 from app.rotation import StillWritten, Unopened, rotate
@@ -49,6 +49,7 @@ app.add_typer(district_commands, name="district")
 app.add_typer(staff_commands, name="staff")
 app.add_typer(institution_commands, name="institution")
 app.add_typer(policy_commands, name="policy")
+app.command("import")(import_file)
 
 
 class Mode(StrEnum):
@@ -178,7 +179,7 @@ def create_staff(
 
     async def work() -> None:
         async with home_of(district) as home, home.transaction() as session:
-            institution_id = (await _institution(session, institution)).id if institution else None
+            institution_id = (await institution_by_code(session, institution)).id if institution else None
             await security.create_staff(session, role.value, username, password, name, institution_id)
 
     run(work())
@@ -197,7 +198,7 @@ def thresholds(
 
     async def work() -> Lines:
         async with home_of(district) as home, home.transaction() as session:
-            institution_id = (await _institution(session, institution)).id
+            institution_id = (await institution_by_code(session, institution)).id
             before = await supervision.lines_of(session, institution_id)
             wanted = Lines(
                 before.large_transfer_fen if large_transfer_fen is None else large_transfer_fen,
@@ -349,13 +350,6 @@ def openapi() -> None:
     from app.main import create_app  # importing every route takes longer than most commands
 
     OPENAPI.write_text(json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-async def _institution(session: AsyncSession, credit_code: str) -> Institution:
-    found = await session.scalar(select(Institution).where(Institution.credit_code == credit_code))
-    if found is None:
-        raise NotFound("registry.institution_not_found", "没有这家机构")
-    return found
 
 
 def _password() -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from app import districts, sms, telemetry
 from app.banking.banks import Banks
+from app.contracts.checkout import Checkouts
 from app.db import Database
 from app.lessons.confirming import Confirmers
 from app.portals import assets, auth, operations, problems, sign_in
@@ -24,17 +25,20 @@ from app.portals.edge import Modes
 from app.portals.envelope import Envelope
 from app.portals.institution import api as institution_api
 from app.portals.institution import filing as institution_filing
+from app.portals.institution import importing as institution_importing
 from app.portals.institution import pages as institution_pages
 from app.portals.institution import profile as institution_profile
 from app.portals.institution import teachers as institution_teachers
 from app.portals.institution import trials as institution_trials
 from app.portals.parent import api as parent_api
+from app.portals.parent import documents as parent_documents
 from app.portals.parent import family_api as parent_family_api
 from app.portals.parent import notices as parent_notices
 from app.portals.parent import pages as parent_pages
 from app.portals.parent import rescheduling as parent_rescheduling
 from app.portals.parent import timetable as parent_timetable
 from app.portals.parent import trials as parent_trials
+from app.portals.parent import ways as parent_ways
 from app.portals.public import api as public_api
 from app.portals.public import applying as public_applying
 from app.portals.public import certificates as public_certificates
@@ -50,11 +54,15 @@ from app.portals.supervision import applications as supervision_applications
 from app.portals.supervision import calendar as supervision_calendar
 from app.portals.supervision import classes as supervision_classes
 from app.portals.supervision import exports as supervision_exports
+from app.portals.supervision import feedback as supervision_feedback
 from app.portals.supervision import lookups as supervision_lookups
 from app.portals.supervision import pages as supervision_pages
+from app.portals.supervision import receipts as supervision_receipts
+from app.portals.supervision import register_exports as supervision_register_exports
 from app.portals.supervision import register_pages as supervision_register_pages
 from app.portals.supervision import registers as supervision_registers
 from app.portals.supervision import scans as supervision_scans
+from app.portals.supervision import students as supervision_students
 from app.security import Holders
 from app.settings import Settings, settings
 from app.supervision.stream import Feeds
@@ -62,14 +70,16 @@ from app.supervision.stream import Feeds
 # A request tries them in this order: what families call most stands first.
 ROUTERS = (
     parent_api.router,
+    parent_pages.router,
     parent_notices.api,
     parent_family_api.router,
+    parent_documents.api,
+    parent_ways.api,
     parent_rescheduling.api,
     parent_trials.api,
     parent_timetable.api,
     public_search.api,
     public_search.pages,
-    parent_pages.router,
     public_pages.router,
     operations.router,
     assets.router,
@@ -85,6 +95,7 @@ ROUTERS = (
     institution_profile.api,
     institution_teachers.api,
     institution_trials.api,
+    institution_importing.api,
     institution_filing.router,
     settlement_api.router,
     supervision_api.router,
@@ -92,14 +103,20 @@ ROUTERS = (
     supervision_applications.api,
     supervision_classes.api,
     supervision_exports.router,
+    supervision_register_exports.api,
+    supervision_register_exports.pages,
     supervision_calendar.api,
     supervision_lookups.api,
     supervision_scans.api,
+    supervision_receipts.api,
+    supervision_students.api,
+    supervision_feedback.api,
     public_applying.pages,
     institution_trials.pages,
     institution_pages.router,
     institution_profile.pages,
     institution_teachers.pages,
+    institution_importing.pages,
     settlement_pages.router,
     supervision_pages.router,
     supervision_calendar.pages,
@@ -107,6 +124,9 @@ ROUTERS = (
     supervision_applications.pages,
     supervision_lookups.pages,
     supervision_scans.pages,
+    supervision_receipts.pages,
+    supervision_students.pages,
+    supervision_feedback.pages,
     supervision_classes.pages,
 )
 _GRACE_SECONDS = 10
@@ -154,6 +174,7 @@ def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
     app.state.holders = Holders()
     app.state.feeds = Feeds()
     app.state.confirmers = Confirmers()
+    app.state.checkouts = Checkouts()
 
 
 @asynccontextmanager

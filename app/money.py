@@ -1,4 +1,6 @@
-"""Integer fen: allocation without remainder, and how people read it."""
+"""Integer fen: allocation without remainder, and how people read and write it."""
+
+import re
 
 MAX_FEN = 10**13
 
@@ -28,3 +30,15 @@ def plain(fen: int) -> str:
     """Fen as programs read yuan: 1234.50, -0.01."""
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+def typed(text: str) -> int:
+    """Fen out of yuan as people type them: 1,234.5 or ¥1234.50. Raises ValueError for anything else, OverflowError beyond MAX_FEN."""
+    bare = re.sub(r"[,，\s¥￥]", "", text)
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", bare):
+        raise ValueError("no amount in yuan")
+    whole, _, rest = bare.partition(".")
+    fen = int(whole) * 100 + int(rest.ljust(2, "0"))
+    if fen > MAX_FEN:
+        raise OverflowError("more than an amount can be")
+    return fen

@@ -15,9 +15,12 @@ from app.settings import Settings
 
 SEALED: dict[str, tuple[str, ...]] = {
     "bank_movement": ("counterparty_enc",),
+    "bulk_part": ("rows_enc",),
+    "contract_document": ("parties_enc",),
     "guardian": ("phone_enc",),
     "institution": ("contact_name_enc", "contact_phone_enc"),
     "institution_application": ("contact_name_enc", "contact_phone_enc"),
+    "payee": ("account_enc",),
     "student": ("name_enc", "birth_month_enc"),
 }
 """Every sealed column, by table; each of these tables has a UUID `id`."""

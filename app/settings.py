@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     sample_sign_in: dict[str, str] = {}
     """Phone to fixed code, as JSON; heeded in sample districts only."""
 
+    pdf_font: Path = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
+    """A font with Chinese characters, for contracts as PDF; by default where Debian's fonts-noto-cjk has it."""
+    pdf_font_number: int = Field(default=2, ge=0)
+    """Which font of a collection: 2 is Noto's simplified Chinese; a file with one font has 0."""
+
     pool_size: int = Field(default=16, ge=1, le=100)
     log_format: Literal["json", "console"] = "json"
 

@@ -5,7 +5,7 @@ Several may run beside each other: each row that is work is claimed by one of th
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +15,12 @@ import structlog
 from app import clock, districts, idempotency, security, telemetry
 from app.banking import jobs as banking
 from app.banking.banks import Banks
+from app.bulk import service as bulk
+from app.bulk import steps
 from app.db import Database, District
 from app.errors import DomainError
 from app.ledger import jobs as ledger
+from app.lessons import jobs as lessons
 from app.payments import jobs as payments
 from app.reconciliation import jobs as reconciliation
 from app.refunds import jobs as refunds
@@ -53,10 +56,13 @@ MOVING: tuple[Job, ...] = (
     banking.process_inbox,
     banking.run_collections,
     _own(payments.match_receipts),
+    _own(lessons.confirm_paid),
     payments.expire_payments,
     _own(payments.lapse_contracts),
+    _own(payments.lapse_charges),
     _own(payments.return_unassigned),
     _own(supervision.clear_payouts),
+    _own(refunds.fund),
     banking.send_instructions,
     banking.resolve_instructions,
     _own(payments.settle_returns),
@@ -70,6 +76,9 @@ FOLLOWING: tuple[Job, ...] = (_own(ledger.seal), _own(supervision.watch), _own(s
 """What follows from it: none of the others waits for these."""
 JOBS = (*MOVING, *FOLLOWING)
 
+LONG_JOBS: tuple[Job, ...] = (_own(steps.take_due),)
+"""Those that may take a minute: they run beside the others, for money does not wait for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -79,10 +88,10 @@ class Pass:
     failed: tuple[str, ...]
 
 
-async def one_pass(district: District, banks: Banks) -> Pass:
-    """Every job once, in order. A job that fails is logged and does not stop the others."""
+async def one_pass(district: District, banks: Banks, jobs: Sequence[Job] | None = None) -> Pass:
+    """Every job once, in order; without any named, those of JOBS. A job that fails is logged and does not stop the others."""
     done, failed = 0, []
-    for job in JOBS:
+    for job in JOBS if jobs is None else jobs:
         name = f"{job.__module__.removeprefix('app.').removesuffix('.jobs')}.{job.__name__}"
         try:
             done += await job(district, banks)
@@ -97,10 +106,11 @@ async def one_pass(district: District, banks: Banks) -> Pass:
 
 
 async def tidy(district: District) -> None:
-    """Forget what has expired: sign-ins, codes, and the answers kept for repeated requests."""
+    """Forget what has expired: sign-ins, codes, the answers kept for repeated requests, and files that nobody imported."""
     async with district.transaction() as session:
         await security.forget_expired(session)
         await idempotency.forget(session, clock.now() - ANSWERS_KEPT)
+        await bulk.forget(session, clock.now() - bulk.KEPT_FOR)
 
 
 async def serve(configuration: Settings, stop: asyncio.Event) -> None:
@@ -113,6 +123,7 @@ async def serve(configuration: Settings, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
                 for code in codes:
                     group.create_task(_work(database.district(code), banks, stop))
+                    group.create_task(_work_long(database.district(code), banks, stop))
         finally:
             await banks.aclose()
     finally:
@@ -143,6 +154,12 @@ async def _work(district: District, banks: Banks, stop: asyncio.Event) -> None:
         if clock.now() - tidied_at > TIDY_EVERY and not latest.failed:
             await tidy(district)
             tidied_at = clock.now()
+        await _pause(stop, AFTER_FAILURE_SECONDS if latest.failed else 0.0 if latest.done else IDLE_SECONDS)
+
+
+async def _work_long(district: District, banks: Banks, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        latest = await one_pass(district, banks, LONG_JOBS)
         await _pause(stop, AFTER_FAILURE_SECONDS if latest.failed else 0.0 if latest.done else IDLE_SECONDS)
 
 

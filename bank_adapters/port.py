@@ -61,7 +61,7 @@ class RefundRequest:
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """Move money from a supervised account to the institution's settlement account."""
+    """Move money from a supervised account to another one: the institution's settlement account, or a payee's who gets old stock back."""
 
     reference: str
     account_no: str

@@ -13,6 +13,7 @@ from app import clock
 from app.banking import jobs as bank_jobs
 from app.banking.models import Instruction
 from app.contracts.models import Contract
+from app.contracts.terms import ChargeTerms, Terms
 from app.lessons import service as lessons
 from app.lessons.service import Outcome
 from app.policy.packs import Pack, pack_for
@@ -49,16 +50,30 @@ class School:
     def staff(self) -> InstitutionStaff:
         return self.world.staff(self.institution)
 
-    async def sign(self, parent: Parent | None = None, student: Student | None = None) -> Family:
-        """A new family, or a known one, signs for the whole class; nothing is paid."""
+    def parts(self, *lesson_counts: int) -> Terms:
+        """Charges of so many lessons each, every one after the first from the eve of its first lesson on."""
+        charges, sold = [], 0
+        for count in lesson_counts:
+            eve = clock.business_date(self.sessions[sold].starts_at) - timedelta(days=1)
+            charges.append(ChargeTerms(count, count * LESSON_FEN, max(clock.today(), eve)))
+            sold += count
+        return Terms("parts", tuple(charges))
+
+    def afterwards(self) -> Terms:
+        """Every lesson is paid after it was taught."""
+        days = [clock.business_date(session.starts_at) for session in self.sessions]
+        return Terms("later", tuple(ChargeTerms(1, LESSON_FEN, on) for on in days))
+
+    async def sign(self, parent: Parent | None = None, student: Student | None = None, terms: Terms | None = None) -> Family:
+        """A new family, or a known one, signs for the whole class, or on these terms; nothing is paid."""
         parent = parent or await self.world.parent()
         student = student or await self.world.child(parent)
-        contract = await self.world.sign(parent, self.training_class, student)
+        contract = await self.world.sign(parent, self.training_class, student, terms)
         return Family(parent, student, contract, [lesson.id for lesson in await self.world.lessons_of(contract)])
 
-    async def enrol(self, parent: Parent | None = None, student: Student | None = None) -> Family:
-        """A family signs and pays, and its money is in escrow."""
-        family = await self.sign(parent, student)
+    async def enrol(self, parent: Parent | None = None, student: Student | None = None, terms: Terms | None = None) -> Family:
+        """A family signs and pays what is due, and its money is in escrow."""
+        family = await self.sign(parent, student, terms)
         await self.world.pay(family.parent, family.contract)
         return family
 
@@ -105,10 +120,10 @@ class School:
         return parent
 
 
-async def found_school(world: World, lesson_count: int = 4, seats: int = 20) -> School:
+async def found_school(world: World, lesson_count: int = 4, seats: int = 20, most_unpaid: int = 2) -> School:
     """Enter an institution and open its class."""
     institution = await world.institution()
-    training_class = await world.training_class(institution, lesson_count, LESSON_FEN * lesson_count, seats)
+    training_class = await world.training_class(institution, lesson_count, LESSON_FEN * lesson_count, seats, most_unpaid=most_unpaid)
     async with world.district.reading() as session:
         course = await course_of(session, training_class.id)
     return School(world, institution, training_class, course.sessions)

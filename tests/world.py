@@ -15,6 +15,7 @@ from app.banking.models import BankAccount, Collection
 from app.clock import SHANGHAI
 from app.contracts import service as contracts
 from app.contracts.models import Contract, Lesson
+from app.contracts.terms import Terms
 from app.db import District
 from app.ids import uuid7
 from app.ledger import queries as books
@@ -80,6 +81,7 @@ class World:
         price_fen: int = 40_000,
         seats: int = 20,
         starts_in: timedelta = timedelta(hours=1),
+        most_unpaid: int = 2,
     ) -> TrainingClass:
         """An approved class whose sessions are one hour long, one a day; at nine in the morning where they would end in the night.
 
@@ -93,7 +95,7 @@ class World:
                 pattern = Pattern(clock.business_date(first), hour, hour.replace(hour=hour.hour + 1), lessons, range(5))
                 sessions = list((await planning.plan(session, pattern, skip_holidays=True)).sessions)
             teacher = await teachers.create_teacher(session, institution.id, "李老师", f"CERT{next(_numbers)}", "美术")
-            draft = ClassDraft(teacher.id, "创意美术", "美术", price_fen, lessons, seats, sessions)
+            draft = ClassDraft(teacher.id, "创意美术", "美术", price_fen, lessons, seats, sessions, most_unpaid=most_unpaid)
             return (await classes.open_class(session, institution.id, draft)).training_class
 
     async def parent(self) -> Parent:
@@ -106,11 +108,13 @@ class World:
         async with self.district.transaction() as session:
             return await families.add_student(session, parent.guardian_id, name, "2017-05", consent=consenting.CURRENT)
 
-    async def sign(self, parent: Parent, training_class: TrainingClass, student: Student | None = None) -> Contract:
-        """A contract for the parent's child, not paid yet."""
+    async def sign(
+        self, parent: Parent, training_class: TrainingClass, student: Student | None = None, terms: Terms | None = None
+    ) -> Contract:
+        """A contract for the parent's child, not paid yet; without terms everything at once."""
         student = student or await self.child(parent)
         async with self.district.transaction() as session:
-            return await contracts.sign(session, parent, training_class.id, student.id)
+            return await contracts.sign(session, parent, training_class.id, student.id, terms)
 
     async def order(self, parent: Parent, contract: Contract) -> Payment:
         """A payment whose cashier order is open at the bank."""
@@ -120,7 +124,7 @@ class World:
         return payment
 
     async def pay(self, parent: Parent, contract: Contract) -> Payment:
-        """Pay a contract at the bank and let the money be matched."""
+        """Pay what is due of a contract at the bank and let the money be matched."""
         payment = await self.order(parent, contract)
         await self.bank.pay(payment.payment_no)
         await self.learn_of(payment.payment_no)

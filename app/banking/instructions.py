@@ -13,7 +13,8 @@ from sqlalchemy.orm import aliased
 from app import clock
 from app.banking.banks import Banks
 from app.banking.facts import book_all
-from app.banking.models import BankAccount, BankMovement, Instruction
+from app.banking.models import BankAccount, BankMovement, Instruction, Payee
+from app.banking.payees import account_of
 from app.db import District, fixed
 from bank_adapters import port
 from bank_adapters.port import Bank, BankRefused, BankUnknown, RefundRequest, TransferRequest
@@ -179,20 +180,23 @@ async def _record_apart(district: District, answers: Sequence[port.Instruction])
 async def _read(district: District, references: Sequence[str]) -> list[Told]:
     payee = aliased(BankAccount)
     query = (
-        select(Instruction, BankAccount, BankMovement.movement_no, payee.account_no, payee.holder_name)
+        select(Instruction, BankAccount, BankMovement.movement_no, payee.account_no, payee.holder_name, Payee.account_enc)
         .join(BankAccount, BankAccount.id == Instruction.bank_account_id)
         .outerjoin(BankMovement, BankMovement.id == Instruction.original_movement_id)
         .outerjoin(payee, payee.id == Instruction.payee_account_id)
+        .outerjoin(Payee, Payee.id == Instruction.payee_id)
         .where(Instruction.reference.in_(references))
         .order_by(Instruction.due_at, Instruction.id)
     )
     told = []
     async with district.reading() as session:
-        for row, account, original_no, payee_no, payee_name in await session.execute(query):
+        for row, account, original_no, payee_no, payee_name, account_enc in await session.execute(query):
             request: RefundRequest | TransferRequest
             if original_no is not None:
                 request = RefundRequest(row.reference, account.account_no, original_no, row.amount_fen)
             else:
+                if account_enc is not None:
+                    payee_no, payee_name = account_of(row.payee_id, account_enc)
                 request = TransferRequest(row.reference, account.account_no, payee_no, payee_name, row.amount_fen)
             told.append(Told(row, account.connection, request))
     return told

@@ -94,7 +94,7 @@ class Instruction(Base):
         one_of("status", *INSTRUCTION_STATES),
         one_of("purpose", "refund", "payout"),
         Check("amount_fen BETWEEN 1 AND 10000000000000", name="amount"),
-        Check("(purpose = 'refund') = (original_movement_id IS NOT NULL)", name="refund_route"),
+        Check("num_nonnulls(original_movement_id, payee_id) = CASE purpose WHEN 'refund' THEN 1 ELSE 0 END", name="refund_route"),
         Check("(purpose = 'payout') = (payee_account_id IS NOT NULL)", name="payout_route"),
         Index(None, "due_at", postgresql_where=text("status IN ('cleared', 'submitted', 'unknown')")),
         Index(None, "purpose", "status", postgresql_where=text("unreserved_at IS NULL AND status <> 'settled'")),
@@ -111,6 +111,7 @@ class Instruction(Base):
     """The code of the ledger account that the reservation came from, and goes back to."""
     amount_fen: Mapped[int]
     original_movement_id: Mapped[UUID | None] = mapped_column(ForeignKey("bank_movement.id"))
+    payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
     payee_account_id: Mapped[UUID | None] = mapped_column(ForeignKey("bank_account.id"))
     status: Mapped[str]
     reject_code: Mapped[str | None]
@@ -123,6 +124,17 @@ class Instruction(Base):
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     unreserved_at: Mapped[datetime | None]
+
+
+class Payee(Base):
+    """收款人: an account that money goes to though none came from it."""
+
+    __tablename__ = "payee"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_enc: Mapped[bytes]
+    """Number and name of the account, encrypted."""
+    created_at: Mapped[datetime]
 
 
 class BankMovement(Base):

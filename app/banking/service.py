@@ -45,6 +45,17 @@ class RefundOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class RepaymentOrder:
+    """Money to go out of the ledger account `source` (its code) to a payee: none came from there that it could go back against."""
+
+    reference: str
+    book_id: UUID
+    payee_id: UUID
+    source: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class PayoutOrder:
     """Released money to go to the settlement account."""
 
@@ -183,6 +194,32 @@ async def instruct_refunds(session: AsyncSession, orders: Sequence[RefundOrder],
     return await _reserve(session, "refund_reserved", rows, posted_by)
 
 
+async def instruct_repayments(session: AsyncSession, orders: Sequence[RepaymentOrder], posted_by: str) -> list[Instruction]:
+    """Reserve money of one book or several for payees, out of the supervised accounts; cleared at once. All or none.
+
+    Raises NotFound, Refused `ledger.insufficient_funds`.
+    """
+    supervised = (BankAccount.book_id.in_({order.book_id for order in orders}), BankAccount.role == "supervised")
+    accounts = {row.book_id: row.id for row in await session.execute(select(BankAccount.book_id, BankAccount.id).where(*supervised))}
+    if any(order.book_id not in accounts for order in orders):
+        raise _no_account()
+    rows = [
+        Instruction(
+            id=uuid7(),
+            reference=order.reference,
+            book_id=order.book_id,
+            bank_account_id=accounts[order.book_id],
+            purpose="refund",
+            source=order.source,
+            amount_fen=order.amount_fen,
+            payee_id=order.payee_id,
+            status="cleared",
+        )
+        for order in orders
+    ]
+    return await _reserve(session, "refund_reserved", rows, posted_by)
+
+
 async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, posted_by: str) -> Instruction:
     """Reserve released money for the settlement account; drafted, until supervision clears or holds it.
 
@@ -192,8 +229,13 @@ async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUI
     return instruction
 
 
-async def instruct_payouts(session: AsyncSession, orders: Sequence[PayoutOrder], posted_by: str) -> list[Instruction]:
-    """The same for several payouts in their order, all or none; the error's `item` is the first one that is refused."""
+async def instruct_payouts(
+    session: AsyncSession, orders: Sequence[PayoutOrder], posted_by: str, first: Sequence[Posting] = ()
+) -> list[Instruction]:
+    """The same for several payouts in their order, all or none; the error's `item` is the first one that is refused.
+
+    What goes `first` is posted with them, before them.
+    """
     bound = select(BankAccount.book_id, BankAccount.role, BankAccount.id).where(
         BankAccount.book_id.in_({order.book_id for order in orders}), BankAccount.replaced_at.is_(None)
     )
@@ -214,7 +256,7 @@ async def instruct_payouts(session: AsyncSession, orders: Sequence[PayoutOrder],
         )
         for order in orders
     ]
-    return await _reserve(session, "payout_reserved", rows, posted_by)
+    return await _reserve(session, "payout_reserved", rows, posted_by, first)
 
 
 async def clear(session: AsyncSession, instruction_ids: Collection[UUID]) -> None:
@@ -277,8 +319,16 @@ async def store_notice(session: AsyncSession, connection: str, notice: Notice, b
     return stored.scalar() is not None
 
 
-async def _reserve(session: AsyncSession, kind: str, rows: list[Instruction], posted_by: str) -> list[Instruction]:
-    if not rows:
+async def lock_supervised(session: AsyncSession, book_ids: Collection[UUID]) -> None:
+    """Lock supervised accounts, in the order of their ids: until the commit nothing is booked on them or reserved out of them."""
+    chosen = BankAccount.book_id.in_(book_ids), BankAccount.role == "supervised"
+    await session.execute(select(BankAccount.id).where(*chosen).order_by(BankAccount.id).with_for_update(key_share=True))
+
+
+async def _reserve(
+    session: AsyncSession, kind: str, rows: list[Instruction], posted_by: str, first: Sequence[Posting] = ()
+) -> list[Instruction]:
+    if not rows and not first:
         return []
     accounts = {row.bank_account_id for row in rows}
     await session.execute(
@@ -293,7 +343,7 @@ async def _reserve(session: AsyncSession, kind: str, rows: list[Instruction], po
         if held[outgoing] > held.get(cash, 0):
             raise Refused("ledger.insufficient_funds", "监管账户余额不足以支付", item=item)
     postings = [Posting(kind, row.id, row.book_id, row.source, codes.outgoing(row.bank_account_id), row.amount_fen) for row in rows]
-    posted = await ledger.post(session, postings, posted_by=posted_by)
+    posted = (await ledger.post(session, [*first, *postings], posted_by=posted_by))[len(first) :]
     for row, result in zip(rows, posted, strict=True):
         row.reserving_transfer_id = result.transfer_id
         row.created_at = row.due_at = clock.now()

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from app import clock, crypto
-from app.contracts.models import IN_ESCROW, LIVE
+from app.contracts.models import IN_ESCROW, LIVE, TO_COME
 from app.contracts.rescheduling import GONE
 from app.db import District
 from app.registry import consenting, families
@@ -22,10 +22,10 @@ _FAMILY = text("""
         SELECT student.id, student.name_enc, student.consent_version, student.hidden_at, student.created_at
         FROM guardianship JOIN student ON student.id = guardianship.student_id WHERE guardianship.guardian_id = :guardian_id
     ), followed AS MATERIALIZED (
-        SELECT contract.id, contract.institution_id, contract.status, contract.created_at, true AS own
+        SELECT contract.id, contract.institution_id, contract.status, contract.way, contract.created_at, true AS own
         FROM child JOIN contract ON contract.student_id = child.id
         UNION ALL
-        SELECT contract.id, contract.institution_id, contract.status, contract.created_at, false FROM contract
+        SELECT contract.id, contract.institution_id, contract.status, contract.way, contract.created_at, false FROM contract
         WHERE contract.guardian_id = :guardian_id AND contract.student_id NOT IN (SELECT id FROM child)
     ), held AS MATERIALIZED (
         SELECT lesson.id, lesson.contract_id, lesson.class_session_id, lesson.student_id, lesson.price_fen, lesson.status,
@@ -35,12 +35,17 @@ _FAMILY = text("""
         SELECT held.id, held.contract_id, held.student_id, held.status, class_session.class_id, class_session.starts_at,
             class_session.ends_at, class_session.status AS session_status
         FROM held JOIN class_session ON class_session.id = held.class_session_id
-        WHERE held.status = 'scheduled' ORDER BY class_session.starts_at, held.id LIMIT :next_lessons
+        WHERE held.status = ANY (CAST(:to_come AS text[])) ORDER BY class_session.starts_at, held.id LIMIT :next_lessons
     )
     SELECT
         (SELECT coalesce(sum(price_fen), 0) FROM held WHERE status = ANY (CAST(:in_escrow AS text[]))) AS escrow_fen,
         (SELECT count(*) FROM held WHERE status = 'delivered') AS to_confirm,
-        EXISTS (SELECT FROM followed WHERE status = 'created') AS unpaid,
+        EXISTS (
+            SELECT FROM followed JOIN charge ON charge.contract_id = followed.id
+            WHERE followed.way <> 'later' AND charge.status = 'planned' AND charge.opens_on <= :today
+        ) OR EXISTS (
+            SELECT FROM followed JOIN lesson ON lesson.contract_id = followed.id WHERE followed.way = 'later' AND lesson.status = 'owed'
+        ) AS due,
         EXISTS (
             SELECT FROM followed JOIN institution ON institution.id = followed.institution_id
             WHERE followed.status = ANY (CAST(:live AS text[])) AND institution.sales_paused_at IS NOT NULL
@@ -81,7 +86,7 @@ class ChildAtHome:
 
 @dataclass(frozen=True, slots=True)
 class NextLesson:
-    """A paid lesson that comes next."""
+    """A lesson that comes next."""
 
     contract_id: UUID
     class_name: str
@@ -96,7 +101,7 @@ class NextLesson:
 class FamilyHome:
     """What a guardian has with us now: fen in escrow, lessons that wait for a confirmation, children, what comes next.
 
-    The rest says what else there is to look up, for most have none of it: contracts to be paid (`unpaid`), institutions that sell
+    The rest says what else there is to look up, for most have none of it: something to be paid (`due`), institutions that sell
     nothing new (`paused`), class sessions changed lately (`changed`), invitations to answer for a child (`invited`).
     """
 
@@ -104,7 +109,7 @@ class FamilyHome:
     to_confirm: int
     children: list[ChildAtHome]
     upcoming: list[NextLesson]
-    unpaid: bool
+    due: bool
     paused: bool
     changed: bool
     invited: bool
@@ -116,7 +121,9 @@ async def home_of(district: District, guardian_id: UUID) -> FamilyHome:
         "guardian_id": guardian_id,
         "now": clock.now(),
         "news_since": clock.now() - NEWS,
+        "today": clock.today(),
         "next_lessons": _NEXT_LESSONS,
+        "to_come": list(TO_COME),
         "in_escrow": list(IN_ESCROW),
         "live": list(LIVE),
         "gone": list(GONE),
@@ -130,7 +137,7 @@ async def home_of(district: District, guardian_id: UUID) -> FamilyHome:
         to_confirm=row.to_confirm,
         children=[ChildAtHome(UUID(child["id"]), names[child["id"]], _to_consent(child)) for child in children],
         upcoming=[_lesson(lesson, names[lesson["student_id"]]) for lesson in row.upcoming or []],
-        unpaid=row.unpaid,
+        due=row.due,
         paused=row.paused,
         changed=row.changed,
         invited=row.invited,

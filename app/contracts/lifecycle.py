@@ -42,7 +42,7 @@ async def miss_delivered(session: AsyncSession, contract_id: UUID) -> None:
 
 
 async def close_if_done(session: AsyncSession, contract_ids: Collection[UUID]) -> None:
-    """Close those paid contracts, already locked, of which escrow holds nothing any more."""
+    """Close those contracts in force, already locked, of which escrow holds nothing any more and nothing is still to be paid."""
     await session.flush()
     closed = (await session.scalars(_CLOSE_DONE, {"contracts": list(contract_ids), "now": clock.now()})).all()
     if closed:
@@ -56,7 +56,7 @@ async def reopen(session: AsyncSession, contract: Contract) -> bool:
     It stays closed where its seat has been taken since: its lessons can then be refunded, not taught.
     """
     if contract.status != "closed":
-        return contract.status == "paid"
+        return contract.status in ("agreed", "paid")
     seats = await session.scalar(select(TrainingClass.seats).where(TrainingClass.id == contract.class_id).with_for_update(key_share=True))
     other = aliased(Contract)
     taken, by_child = (
@@ -68,6 +68,6 @@ async def reopen(session: AsyncSession, contract: Contract) -> bool:
     ).one()
     if by_child or taken >= (seats or 0):
         return False
-    contract.status, contract.ended_at = "paid", None
+    contract.status, contract.ended_at = "agreed" if contract.way == "later" else "paid", None
     await session.flush()
     return True

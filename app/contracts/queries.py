@@ -1,19 +1,19 @@
 """What contracts, their lessons and the classes on offer look like to their readers; pages of 100 rows at most."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, case, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import rules
 from app.contracts.families import children_contracts_of, contracts_of
-from app.contracts.models import IN_ESCROW, LIVE, Contract, Lesson
+from app.contracts.models import IN_ESCROW, LIVE, Charge, Contract, Lesson
 from app.contracts.rules import OfferedLesson
 from app.errors import NotFound
 from app.registry.courses import course_of
@@ -41,6 +41,7 @@ class ClassView:
     lesson_count: int
     lesson_minutes: int
     lessons_left: int
+    most_unpaid: int
     seats: int
     seats_left: int
     starts_on: date
@@ -80,6 +81,21 @@ class LessonView:
 
 
 @dataclass(frozen=True, slots=True)
+class ChargeView:
+    """A charge of a contract, for the lessons from one number to another; `is_due` where it may be paid now."""
+
+    number: int
+    first_lesson: int
+    last_lesson: int
+    amount_fen: int
+    opens_on: date
+    due_on: date
+    status: str
+    is_due: bool
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ContractView:
     """A contract with its lessons; `escrow_fen` is what they still hold in escrow."""
 
@@ -94,6 +110,9 @@ class ContractView:
     student_name_masked: str
     amount_fen: int
     escrow_fen: int
+    old_stock: bool
+    way: str
+    charges: list[ChargeView]
     judged_by: str
     findings: list[dict[str, Any]]
     created_at: datetime
@@ -101,6 +120,11 @@ class ContractView:
     paid_at: datetime | None
     ended_at: datetime | None
     lessons: list[LessonView]
+
+    @property
+    def due(self) -> ChargeView | None:
+        """What is to be paid now."""
+        return next((charge for charge in self.charges if charge.is_due), None)
 
 
 async def open_classes(
@@ -163,6 +187,11 @@ async def contracts_of_guardian(
     return await _contract_views(session, query if status is None else query.where(Contract.status == status))
 
 
+async def contracts_to_pay(session: AsyncSession, guardian_id: UUID, limit: int = PAGE) -> list[ContractView]:
+    """The contracts of the guardian's that a payment is due for, newest first."""
+    return await _contract_views(session, _contracts(None, limit).where(Contract.id.in_(contracts_of(guardian_id)), _is_due()))
+
+
 async def contracts_of_institution(
     session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE, class_id: UUID | None = None
 ) -> list[ContractView]:
@@ -204,20 +233,26 @@ async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id
 
 
 async def lessons_of_guardian(
-    session: AsyncSession, guardian_id: UUID, status: str | None = None, after: Cursor | None = None, limit: int = PAGE
+    session: AsyncSession, guardian_id: UUID, statuses: Collection[str] = (), after: Cursor | None = None, limit: int = PAGE
 ) -> list[LessonView]:
-    """The guardian's children's lessons in the order they take place; `after` is (starts_at, id) of the last one seen."""
+    """The guardian's children's lessons, in some states where given, in the order they take place.
+
+    `after` is (starts_at, id) of the last one seen.
+    """
     query = _lessons().where(Lesson.contract_id.in_(children_contracts_of(guardian_id)))
     query = query.order_by(ClassSession.starts_at, Lesson.id).limit(min(limit, PAGE))
-    if status is not None:
-        query = query.where(Lesson.status == status)
+    if statuses:
+        query = query.where(Lesson.status.in_(statuses))
     if after is not None:
         query = query.where(tuple_(ClassSession.starts_at, Lesson.id) > after)
     return [_lesson_view(row) for row in await session.execute(query)]
 
 
 async def roster(session: AsyncSession, institution_id: UUID, class_session_id: UUID) -> list[LessonView]:
-    """The paid lessons of one of the institution's class sessions, at most 500 (the seats), in the order they were paid for."""
+    """The lessons of one of the institution's class sessions that are paid, or are paid afterwards, at most 500 (the seats).
+
+    In the order they were paid for.
+    """
     query = (
         _lessons()
         .where(
@@ -284,6 +319,7 @@ def _class_view(row: Any) -> ClassView:
         lesson_count=training_class.lesson_count,
         lesson_minutes=training_class.lesson_minutes,
         lessons_left=lessons_left,
+        most_unpaid=training_class.most_unpaid,
         seats=training_class.seats,
         seats_left=max(training_class.seats - taken, 0),
         starts_on=training_class.starts_on,
@@ -340,14 +376,25 @@ async def _contract_views(session: AsyncSession, query: Select[*tuple[Any, ...]]
     rows = (await session.execute(query)).all()
     if not rows:
         return []
+    contract_ids = [row[0].id for row in rows]
     lessons: dict[UUID, list[LessonView]] = defaultdict(list)
-    listed = _lessons().where(Lesson.contract_id.in_([row[0].id for row in rows])).order_by(Lesson.contract_id, Lesson.number)
+    listed = _lessons().where(Lesson.contract_id.in_(contract_ids)).order_by(Lesson.contract_id, Lesson.number)
     for row in await session.execute(listed):
         lessons[row[0].contract_id].append(_lesson_view(row))
-    return [_contract_view(row, lessons[row[0].id]) for row in rows]
+    charges: dict[UUID, list[Charge]] = defaultdict(list)
+    for charge in await session.scalars(select(Charge).where(Charge.contract_id.in_(contract_ids)).order_by(Charge.number)):
+        charges[charge.contract_id].append(charge)
+    return [_contract_view(row, charges[row[0].id], lessons[row[0].id]) for row in rows]
 
 
-def _contract_view(row: Any, lessons: list[LessonView]) -> ContractView:
+def _is_due() -> ColumnElement[bool]:
+    """Contracts with a charge that has opened and is not paid, or with a lesson that was taught unpaid."""
+    opened = (Charge.contract_id == Contract.id) & (Charge.status == "planned") & (Charge.opens_on <= clock.today())
+    owed = (Lesson.contract_id == Contract.id) & (Lesson.status == "owed")
+    return case((Contract.way == "later", exists().where(owed)), else_=exists().where(opened))
+
+
+def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView]) -> ContractView:
     contract, institution_name, class_name, student = row
     return ContractView(
         id=contract.id,
@@ -361,6 +408,9 @@ def _contract_view(row: Any, lessons: list[LessonView]) -> ContractView:
         student_name_masked=masked_name(student),
         amount_fen=contract.amount_fen,
         escrow_fen=_escrow(lessons),
+        old_stock=contract.old_stock,
+        way=contract.way,
+        charges=_charge_views(contract.way, charges, {lesson.number for lesson in lessons if lesson.status == "owed"}),
         judged_by=contract.judged_by,
         findings=contract.findings,
         created_at=contract.created_at,
@@ -369,6 +419,28 @@ def _contract_view(row: Any, lessons: list[LessonView]) -> ContractView:
         ended_at=contract.ended_at,
         lessons=lessons,
     )
+
+
+def _charge_views(way: str, charges: Sequence[Charge], owed: set[int]) -> list[ChargeView]:
+    """Of what is paid in advance only the first that is planned can be due; of what is paid afterwards the lessons that were taught."""
+    planned = [charge for charge in charges if charge.status == "planned"]
+    due = {charge.number for charge in planned[:1] if charge.opens_on <= clock.today()}
+    if way == "later":
+        due = {charge.number for charge in planned if charge.first_lesson in owed}
+    return [
+        ChargeView(
+            number=charge.number,
+            first_lesson=charge.first_lesson,
+            last_lesson=charge.last_lesson,
+            amount_fen=charge.amount_fen,
+            opens_on=charge.opens_on,
+            due_on=charge.due_on,
+            status=charge.status,
+            is_due=charge.number in due,
+            ended_at=charge.ended_at,
+        )
+        for charge in charges
+    ]
 
 
 def _escrow(lessons: Iterable[LessonView]) -> int:

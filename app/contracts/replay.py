@@ -1,7 +1,7 @@
 """The time machine: stored contracts judged anew under another rule pack, to see what it would have refused.
 
-The facts are rebuilt out of the contract, its class and its lessons. What an institution's lists, licence, lease and teachers were on
-the day is not stored with the rows, so those rules are not asked again.
+What was judged stands with the contract, charge by charge. For a contract older than that the facts are rebuilt out of its class
+and its lessons: what an institution's lists, licence, lease and teachers were on the day is not known then, and not asked again.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +20,7 @@ from app.contracts.models import Contract
 from app.db import district_of
 from app.errors import Refused
 from app.money import allocate
-from app.policy import days
+from app.policy import days, records
 from app.policy.catalogue import DayKind, Mode, Stage
 from app.policy.facts import ClassFacts, PricedLesson, SaleFacts
 from app.policy.findings import broken
@@ -93,10 +93,9 @@ async def replay(session: AsyncSession, from_on: date, to_on: date, other: Editi
         raise Refused("policy.other_place", "该规则包不适用于本区县", locality=other.locality)
     found, after = Replay(), None
     while batch := await _signed(session, from_on, to_on, after):
-        for contract, facts in await _facts(session, batch):
-            assert facts.charged_on is not None
-            pack = pack_for(district_of(session), facts.charged_on).under(other)
-            rules = dict.fromkeys(finding.rule for finding in broken(judge_sale(pack, facts)))
+        for contract, charges in await _facts(session, batch):
+            pack = pack_for(district_of(session), business_date(contract.created_at)).under(other)
+            rules = dict.fromkeys(finding.rule for facts in charges for finding in broken(judge_sale(pack, facts)))
             found.contracts += 1
             found.amount_fen += contract.amount_fen
             if rules:
@@ -116,6 +115,7 @@ async def _signed(session: AsyncSession, from_on: date, to_on: date, after: tupl
             Contract.created_at >= clock.day_bounds(from_on)[0],
             Contract.created_at < clock.day_bounds(to_on)[1],
             Contract.paid_at.is_not(None),
+            ~Contract.old_stock,
         )
         .order_by(Contract.created_at, Contract.id)
         .limit(BATCH)
@@ -123,7 +123,19 @@ async def _signed(session: AsyncSession, from_on: date, to_on: date, after: tupl
     return (await session.execute(query if after is None else query.where(place > after))).all()
 
 
-async def _facts(session: AsyncSession, batch: Sequence[_Signed]) -> list[tuple[Contract, SaleFacts]]:
+async def _facts(session: AsyncSession, batch: Sequence[_Signed]) -> list[tuple[Contract, list[SaleFacts]]]:
+    """What each charge was judged by."""
+    rebuilt = await _rebuild(session, [each for each in batch if each[0].facts is None])
+    return [
+        (contract, [rebuilt[contract.id]] if contract.facts is None else [records.read(record) for record in contract.facts])
+        for contract, _, _ in batch
+    ]
+
+
+async def _rebuild(session: AsyncSession, batch: Sequence[_Signed]) -> dict[UUID, SaleFacts]:
+    """The facts of contracts, each of one charge, by id."""
+    if not batch:
+        return {}
     contracts = {"contracts": [contract.id for contract, _, _ in batch]}
     lessons: dict[UUID, list[Row[Any]]] = defaultdict(list)
     for lesson in await session.execute(_LESSONS, contracts):
@@ -132,10 +144,10 @@ async def _facts(session: AsyncSession, batch: Sequence[_Signed]) -> list[tuple[
     for other in await session.execute(_UNTAUGHT, contracts):
         untaught[other.contract_id].append(PricedLesson(business_date(other.starts_at), other.price_fen))
     kinds = await days.known_kinds(session, {business_date(each.starts_at) for sold in lessons.values() for each in sold})
-    return [
-        (contract, _rebuilt(contract, sold_class, institution, lessons[contract.id], untaught[contract.id], kinds))
+    return {
+        contract.id: _rebuilt(contract, sold_class, institution, lessons[contract.id], untaught[contract.id], kinds)
         for contract, sold_class, institution in batch
-    ]
+    }
 
 
 def _rebuilt(

@@ -111,7 +111,7 @@ class FoundInstitution:
 _CLASSES = text("""
     SELECT c.id, c.institution_id, i.name AS institution_name, i.kind, c.mode, c.name, c.subject, t.name AS teacher_name, c.price_fen,
         c.lesson_count, c.seats, c.starts_on, c.ends_on, s.hours, greatest(0, c.seats - (
-            SELECT count(*) FROM contract k WHERE k.class_id = c.id AND k.status IN ('created', 'paid')
+            SELECT count(*) FROM contract k WHERE k.class_id = c.id AND k.status IN ('created', 'agreed', 'paid')
         )) AS seats_left
     FROM search_classes(:marks, :terms, :place, :least_fen, :most_fen, :hours, :now, :before, :limit)
         WITH ORDINALITY AS found (class_id, place)

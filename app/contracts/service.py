@@ -2,24 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.contracts import rules
+from app.contracts import charges, rules
+from app.contracts.accepting import Signing, accept_all
 from app.contracts.families import check_own
-from app.contracts.models import LIVE, Contract, Lesson
-from app.contracts.rules import SEAT_HELD, OfferedLesson
+from app.contracts.judging import Asked, Judged, judge_all
+from app.contracts.models import LIVE, Charge, Contract
+from app.contracts.rules import SEAT_HELD, OfferedLesson, SoldCharge
+from app.contracts.terms import Terms
 from app.db import district_of
 from app.errors import Conflict, NotFound, Refused
 from app.ids import number, uuid7
-from app.policy.findings import Finding, broken
-from app.policy.packs import pack_for
-from app.policy.selling import judge_sale
 from app.registry import families
 from app.registry.courses import Course, courses_for_sale
 from app.security import Parent
@@ -28,16 +28,18 @@ _RESERVE = text("""
     INSERT INTO lesson
         (id, contract_id, institution_id, class_session_id, student_id, guardian_id, number, price_fen, status, changed_at)
     SELECT sold.id, contract.id, contract.institution_id, sold.class_session_id, contract.student_id, contract.guardian_id,
-        sold.number, sold.price_fen, 'reserved', contract.created_at
+        sold.number, sold.price_fen, CASE contract.way WHEN 'later' THEN 'agreed' ELSE 'reserved' END, contract.created_at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:contracts AS uuid[]), CAST(:sessions AS uuid[]), CAST(:numbers AS int[]),
         CAST(:prices AS bigint[])) AS sold (id, contract_id, class_session_id, number, price_fen)
     JOIN contract ON contract.id = sold.contract_id
 """)
 _LOCK_LESSONS = text("SELECT FROM lesson WHERE contract_id = ANY (CAST(:contracts AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
 _SCHEDULE = text("""
-    UPDATE lesson SET payment_id = paid.payment_id, status = 'scheduled', changed_at = :now
-    FROM unnest(CAST(:contracts AS uuid[]), CAST(:payments AS uuid[])) AS paid (contract_id, payment_id)
-    WHERE lesson.contract_id = paid.contract_id
+    UPDATE lesson SET payment_id = paid.payment_id, changed_at = :now,
+        status = CASE lesson.status WHEN 'owed' THEN 'delivered' WHEN 'contested' THEN 'disputed' ELSE 'scheduled' END
+    FROM unnest(CAST(:contracts AS uuid[]), CAST(:payments AS uuid[]), CAST(:first AS int[]), CAST(:last AS int[]))
+        AS paid (contract_id, payment_id, first_lesson, last_lesson)
+    WHERE lesson.contract_id = paid.contract_id AND lesson.number BETWEEN paid.first_lesson AND paid.last_lesson
 """)
 # In a later statement than the lock: a delivery locks the lessons of its class session too, so one of the two sees the other.
 _MISS = text("""
@@ -48,31 +50,42 @@ _MISS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class PaidContract:
-    """A contract with the payment that pays it, and when (UTC)."""
+class PaidCharge:
+    """A contract's charge with the payment that pays it, and when (UTC)."""
 
     contract: Contract
+    charge: Charge
     payment_id: UUID
     paid_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A guardian's wish to enrol a child in a class."""
+    """A guardian's wish to enrol a child in a class; without terms, in the whole of it and paid at once."""
 
     parent: Parent
     class_id: UUID
     student_id: UUID
+    terms: Terms | None = None
+    accepted: bytes | None = None
+    """The SHA-256 of the text that the guardian read and accepted; None accepts whatever it says now."""
 
 
-async def sign(session: AsyncSession, parent: Parent, class_id: UUID, student_id: UUID) -> Contract:
-    """Sell a child every class session of a class that has not started, and hold a seat for half an hour until it is paid.
+async def sign(
+    session: AsyncSession, parent: Parent, class_id: UUID, student_id: UUID, terms: Terms | None = None, accepted: bytes | None = None
+) -> Contract:
+    """Sell a child the class sessions of a class that have not started, and hold a seat for half an hour until the first charge is paid.
+
+    Without terms all of them, in one charge; with terms the first ones that these buy, at their prices. Where lessons are paid after
+    they were taught, the contract is in force and holds its seat at once.
 
     Raises NotFound("registry.student_not_found", "registry.class_not_found"), Refused("registry.class_not_open"),
-    Refused("contracts.over") when no class session is left, Refused("contracts.rule") with the findings that forbid the sale,
-    Conflict("contracts.already_signed") while the child has a live contract there, Refused("contracts.full").
+    Refused("contracts.over") when no class session is left, Refused("contracts.rule") with the findings that forbid the sale and the
+    nearest legal `plan` (`judging.LegalPlan`, or None), BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for
+    terms that do not fit the class, Conflict("contracts.already_signed") while the child has a live contract there,
+    Refused("contracts.full"), Conflict("contracts.document_changed") where the guardian `accepted` (a SHA-256) another text.
     """
-    [contract] = await sign_all(session, [Wish(parent, class_id, student_id)])
+    [contract] = await sign_all(session, [Wish(parent, class_id, student_id, terms, accepted)])
     return contract
 
 
@@ -80,38 +93,36 @@ async def sign_all(session: AsyncSession, wishes: Sequence[Wish]) -> list[Contra
     """The same for several wishes in their order, all or none."""
     if not wishes:
         return []
-    now = clock.now()
     await families.guard_for_contract(session, [(wish.parent.guardian_id, wish.student_id) for wish in wishes])
     courses = await courses_for_sale(session, {wish.class_id for wish in wishes})
-    offers = {class_id: rules.offer(course, now) for class_id, course in courses.items()}
-    judged = {}
-    for class_id, course in courses.items():
-        if not offers[class_id]:
-            raise Refused("contracts.over", "该班级的课次都已开始，不能再报名")
-        judged[class_id] = _judge(session, course.institution.kind, offers[class_id])
+    offers = _offers(courses)
     await _check_seats(session, wishes, courses)
-    contracts = []
-    for wish in wishes:
-        judged_by, findings = judged[wish.class_id]
-        contract = Contract(
-            id=uuid7(),
-            contract_no=number("C", district_of(session)),
-            institution_id=courses[wish.class_id].institution.id,
-            class_id=wish.class_id,
-            student_id=wish.student_id,
-            guardian_id=wish.parent.guardian_id,
-            amount_fen=rules.price_of(offers[wish.class_id]),
-            status="created",
-            judged_by=judged_by,
-            findings=[asdict(finding) for finding in findings],
-            created_at=now,
-            lapses_at=now + SEAT_HELD,
-        )
-        contracts.append(contract)
+    asked = [Asked(courses[wish.class_id], offers[wish.class_id], wish.student_id, wish.terms) for wish in wishes]
+    sales = await judge_all(session, asked)
+    contracts = [_contract(session, wish, sale) for wish, sale in zip(wishes, sales, strict=True)]
     session.add_all(contracts)
     await session.flush()
-    await _reserve(session, contracts, offers)
+    await reserve(session, contracts, [sale.charges for sale in sales])
+    signings = [
+        Signing(contract, courses[wish.class_id], sale, wish.accepted)
+        for contract, wish, sale in zip(contracts, wishes, sales, strict=True)
+    ]
+    await accept_all(session, signings)
     return contracts
+
+
+async def reserve(session: AsyncSession, contracts: Sequence[Contract], bought: Sequence[Sequence[SoldCharge]]) -> None:
+    """Enter the charges of these contracts and the lessons that they buy."""
+    rows = []
+    for contract, sold in zip(contracts, bought, strict=True):
+        session.add_all([_planned(contract, charge) for charge in sold])
+        for charge in sold:
+            numbered = enumerate(charge.lessons, start=charge.first_lesson)
+            rows += [(contract.id, lesson.class_session_id, position, lesson.price_fen) for position, lesson in numbered]
+    await session.flush()
+    of_contract, sessions, numbers, prices = zip(*rows, strict=True)
+    lessons = {"ids": [uuid7() for _ in rows], "contracts": of_contract, "sessions": sessions, "numbers": numbers, "prices": prices}
+    await session.execute(_RESERVE, lessons)
 
 
 async def own_contract(session: AsyncSession, parent: Parent, contract_id: UUID) -> Contract:
@@ -132,20 +143,39 @@ async def lock(session: AsyncSession, contract_id: UUID) -> Contract:
     return contract
 
 
-async def pay_all(session: AsyncSession, paid: Sequence[PaidContract]) -> None:
-    """Turn locked, unpaid contracts and their lessons into paid ones; the caller posts the money in the same transaction.
+async def pay_all(session: AsyncSession, paid: Sequence[PaidCharge]) -> None:
+    """Turn planned charges of locked contracts and their lessons into paid ones; the caller posts the money in the same transaction.
 
     A lesson whose class session was delivered in the meantime is missed: the child stood on no roster, so it can be refunded.
+    One that was taught unpaid is to be confirmed by its payment, unless it is under dispute.
     """
     for each in paid:
-        assert each.contract.status == "created"
-        each.contract.status, each.contract.paid_at = "paid", each.paid_at
+        assert each.charge.status == "planned"
+        each.charge.status, each.charge.ended_at = "paid", each.paid_at
+        each.charge.to_confirm = each.contract.way == "later"
+        each.contract.paid_at = each.contract.paid_at or each.paid_at
+        if each.contract.status == "created":
+            each.contract.status = "paid"
     await session.flush()
     contract_ids = [each.contract.id for each in paid]
     await session.execute(_LOCK_LESSONS, {"contracts": contract_ids})
+    lessons = {"first": [each.charge.first_lesson for each in paid], "last": [each.charge.last_lesson for each in paid]}
     payments = {"contracts": contract_ids, "payments": [each.payment_id for each in paid]}
-    await session.execute(_SCHEDULE, {**payments, "now": clock.now()})
+    await session.execute(_SCHEDULE, {**payments, **lessons, "now": clock.now()})
     await session.execute(_MISS, {"contracts": contract_ids, "now": clock.now()})
+
+
+async def decline(session: AsyncSession, parent: Parent, contract_id: UUID) -> None:
+    """Pay no more of the parent's own contract in force: planned charges and their lessons lapse, what is paid is taught.
+
+    What was taught unpaid stays due.
+
+    Raises NotFound("contracts.not_found"), Conflict("contracts.nothing_planned") where nothing is still to be paid.
+    """
+    await own_contract(session, parent, contract_id)
+    contract = await lock(session, contract_id)
+    if contract.status not in ("agreed", "paid") or not await charges.give_up(session, [contract_id]):
+        raise Conflict("contracts.nothing_planned", "这份合同没有以后要付的费用")
 
 
 async def lapse(session: AsyncSession, contracts: Sequence[Contract]) -> int:
@@ -157,21 +187,35 @@ async def lapse(session: AsyncSession, contracts: Sequence[Contract]) -> int:
     lapsed = [contract for contract in contracts if contract.status == "created" and contract.lapses_at <= now]
     for contract in lapsed:
         contract.status, contract.ended_at = "lapsed", now
-    await session.flush()
-    contract_ids = [contract.id for contract in lapsed]
-    await session.execute(_LOCK_LESSONS, {"contracts": contract_ids})
-    await session.execute(update(Lesson).where(Lesson.contract_id.in_(contract_ids)).values(status="lapsed", changed_at=now))
+    await charges.give_up(session, [contract.id for contract in lapsed])
     return len(lapsed)
 
 
-def _judge(session: AsyncSession, kind: str, lessons: list[OfferedLesson]) -> tuple[str, list[Finding]]:
-    pack = pack_for(district_of(session), clock.today())
-    findings = judge_sale(pack, rules.facts_of(kind, lessons))
-    forbidding = broken(findings)
-    if forbidding:
-        message_zh = "；".join(finding.message_zh for finding in forbidding)
-        raise Refused("contracts.rule", f"按规定不能这样收费：{message_zh}", findings=[asdict(finding) for finding in forbidding])
-    return pack.edition, findings
+def _offers(courses: Mapping[UUID, Course]) -> dict[UUID, list[OfferedLesson]]:
+    offers = {class_id: rules.offer(course, clock.now()) for class_id, course in courses.items()}
+    if not all(offers.values()):
+        raise Refused("contracts.over", "该班级的课次都已开始，不能再报名")
+    return offers
+
+
+def _contract(session: AsyncSession, wish: Wish, sale: Judged) -> Contract:
+    now = clock.now()
+    return Contract(
+        id=uuid7(),
+        contract_no=number("C", district_of(session)),
+        institution_id=sale.institution_id,
+        class_id=wish.class_id,
+        student_id=wish.student_id,
+        guardian_id=wish.parent.guardian_id,
+        amount_fen=sale.terms.amount_fen,
+        way=sale.terms.way,
+        status="agreed" if sale.terms.way == "later" else "created",
+        judged_by=sale.edition,
+        findings=sale.findings,
+        facts=sale.facts,
+        created_at=now,
+        lapses_at=now + SEAT_HELD,
+    )
 
 
 async def _check_seats(session: AsyncSession, wishes: Sequence[Wish], courses: Mapping[UUID, Course]) -> None:
@@ -188,12 +232,16 @@ async def _check_seats(session: AsyncSession, wishes: Sequence[Wish], courses: M
         taken[wish.class_id].add(wish.student_id)
 
 
-async def _reserve(session: AsyncSession, contracts: Sequence[Contract], offers: Mapping[UUID, Sequence[OfferedLesson]]) -> None:
-    rows = [
-        (contract.id, lesson.class_session_id, position, lesson.price_fen)
-        for contract in contracts
-        for position, lesson in enumerate(offers[contract.class_id], start=1)
-    ]
-    of_contract, sessions, numbers, prices = zip(*rows, strict=True)
-    lessons = {"ids": [uuid7() for _ in rows], "contracts": of_contract, "sessions": sessions, "numbers": numbers, "prices": prices}
-    await session.execute(_RESERVE, lessons)
+def _planned(contract: Contract, charge: SoldCharge) -> Charge:
+    return Charge(
+        id=uuid7(),
+        contract_id=contract.id,
+        institution_id=contract.institution_id,
+        number=charge.number,
+        first_lesson=charge.first_lesson,
+        last_lesson=charge.last_lesson,
+        amount_fen=charge.amount_fen,
+        opens_on=charge.opens_on,
+        due_on=charge.due_on,
+        status="planned",
+    )

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.contracts.models import Lesson
 from app.errors import NotFound, Refused
-from app.lessons import rules
+from app.lessons import owing, rules
 from app.registry.models import ClassSession
 from app.security import InstitutionStaff
 
@@ -32,7 +32,7 @@ class Delivery:
 
 
 async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> int:
-    """Mark several class sessions, each named once, as `service.deliver` marks one; return how many paid lessons that concerns.
+    """Mark several class sessions, each named once, as `service.deliver` marks one; return how many lessons that concerns.
 
     All of them, or none: raises what `service.deliver` raises for the first that is refused.
     """
@@ -45,6 +45,7 @@ async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> 
             raise NotFound("lessons.session_not_found", "没有这个课次")
         if now < class_session.ends_at:
             raise Refused("lessons.too_early", "课次结束后才能登记上课")
+    await owing.lock_contracts(session, ids)
     moved = await session.scalars(
         update(ClassSession)
         .where(ClassSession.id.in_(ids), ClassSession.status == "scheduled", ClassSession.ends_at <= now)
@@ -65,9 +66,13 @@ async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> 
         )
     ).all()
     paid = {(row.class_session_id, row.student_id): row.id for row in places if row.status == "scheduled"}
+    agreed = {(row.class_session_id, row.student_id): row.id for row in places if row.status == "agreed"}
     attended = [(delivery.class_session_id, student_id) for delivery in deliveries for student_id in set(delivery.attended)]
-    strangers = [place for place in attended if place not in paid]
+    strangers = [place for place in attended if place not in paid and place not in agreed]
     if strangers:
         raise Refused("lessons.not_paid", "到课名单中有人在本课次没有已缴费的课时", count=len(strangers))
-    await session.execute(_MARK, {"paid": list(paid.values()), "came": [paid[place] for place in attended], "now": now})
-    return len(paid)
+    await session.execute(_MARK, {"paid": list(paid.values()), "came": [paid[place] for place in attended if place in paid], "now": now})
+    if agreed:
+        lessons = (await session.scalars(select(Lesson).where(Lesson.id.in_(agreed.values())).order_by(Lesson.id))).all()
+        await owing.mark(session, lessons, {agreed[place] for place in attended if place in agreed})
+    return len(paid) + len(agreed)

@@ -41,10 +41,13 @@ SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s with %s open
 FROM lesson l LEFT JOIN dispute d ON d.lesson_id = l.id AND d.status = 'opened'
 WHERE CAST(:book AS uuid) IS NULL OR l.institution_id = :book
 GROUP BY l.id
-HAVING count(d.id) <> CASE WHEN l.status = 'disputed' THEN 1 ELSE 0 END;
+HAVING count(d.id) <> CASE WHEN l.status IN ('contested', 'disputed') THEN 1 ELSE 0 END;
 
 -- invariant: lessons.taught_when_delivered: Lessons wait until their class session is delivered, and are taught or missed from then on
 SELECT l.institution_id AS book_id, l.id::text AS "row", format('%s in a %s class session', l.status, c.status) AS detail
 FROM lesson l JOIN class_session c ON c.id = l.class_session_id AND c.institution_id = l.institution_id
 WHERE (CAST(:book AS uuid) IS NULL OR l.institution_id = :book)
-    AND ((c.status = 'delivered' AND l.status = 'scheduled') OR (c.status <> 'delivered' AND l.status IN ('delivered', 'disputed', 'confirmed')));
+    AND CASE c.status
+        WHEN 'delivered' THEN l.status IN ('agreed', 'scheduled')
+        ELSE l.status IN ('owed', 'contested', 'delivered', 'disputed', 'confirmed')
+    END;

@@ -44,9 +44,15 @@ class Release(Base):
     __table_args__ = (
         Check("num_nonnulls(confirmed_by, dispute_id) = 1", name="one_cause"),
         Check("amount_fen >= 1", name="amount"),
+        Check("made_good_fen BETWEEN 0 AND amount_fen AND (made_good_fen = 0 OR reversed_at IS NULL)", name="made_good"),
         Index("uq_release_one_standing", "lesson_id", unique=True, postgresql_where=text("reversed_at IS NULL")),
         Index(None, "institution_id"),
-        Index("ix_release_unpaid", "institution_id", "final_at", postgresql_where=text("reversed_at IS NULL AND payout_id IS NULL")),
+        Index(
+            "ix_release_unpaid",
+            "institution_id",
+            "final_at",
+            postgresql_where=text("reversed_at IS NULL AND payout_id IS NULL AND made_good_fen < amount_fen"),
+        ),
         Index(None, "payout_id"),
     )
 
@@ -63,6 +69,8 @@ class Release(Base):
     reversed_at: Mapped[datetime | None]
     payout_id: Mapped[UUID | None]
     """The live payout that lists it: settlement sets it when it drafts, and empties it when that payout ends unpaid."""
+    made_good_fen: Mapped[int] = mapped_column(server_default=text("0"))
+    """What of it made the book's shortfall good instead of being paid out; settlement counts it up."""
 
 
 class Trial(Base):

@@ -31,13 +31,13 @@ def final_at(pack: Pack, released_at: datetime) -> datetime:
 
 
 def check_disputable(status: str, final_at: datetime | None, now: datetime) -> None:
-    """Let a guardian dispute a delivered lesson, and a confirmed one until its release (`final_at`) is final.
+    """Let a guardian dispute a lesson that was taught, paid or not, and a confirmed one until its release (`final_at`) is final.
 
     Raises Conflict "lessons.already_disputed", "lessons.final" or "lessons.not_delivered".
     """
-    if status == "disputed":
+    if status in ("contested", "disputed"):
         raise Conflict("lessons.already_disputed", "该课时已在异议处理中")
     if status == "confirmed" and (final_at is None or now >= final_at):
         raise Conflict("lessons.final", "该课时已确认且划拨已生效，不能再提异议")
-    if status not in ("delivered", "confirmed"):
+    if status not in ("owed", "delivered", "confirmed"):
         raise Conflict("lessons.not_delivered", "只能对已上课的课时提出异议")

@@ -19,7 +19,7 @@ from app.ledger import codes
 from app.ledger import service as ledger
 from app.ledger.models import Transfer
 from app.ledger.service import Posting
-from app.lessons import rules
+from app.lessons import owing, rules
 from app.lessons.models import Dispute, Release
 from app.policy.packs import pack_for
 from app.registry.models import ClassSession, Guardianship
@@ -59,10 +59,12 @@ class Consent:
 async def deliver(
     session: AsyncSession, staff: InstitutionStaff, class_session_id: UUID, attended_student_ids: Collection[UUID]
 ) -> Sequence[Lesson]:
-    """Mark a class session of the institution delivered; return its paid lessons, now delivered, or missed by who did not attend.
+    """Mark a class session of the institution delivered; return its lessons, now delivered, or missed by who did not attend.
 
+    Of those that are paid afterwards (先学后付), an attended one is owed from now on, and for one that was missed nothing is.
     Raises NotFound "lessons.session_not_found", Conflict "lessons.already_delivered" or "lessons.session_cancelled", Refused
-    "lessons.too_early" before the session's end and "lessons.not_paid" where somebody attended who holds no paid lesson in it.
+    "lessons.too_early" before the session's end, "lessons.not_paid" where somebody attended who holds no lesson in it, and
+    "lessons.unpaid" where somebody attended who has not paid earlier ones.
     """
     class_session = await session.get(ClassSession, class_session_id, populate_existing=True)
     if class_session is None or class_session.institution_id != staff.institution_id:
@@ -70,6 +72,7 @@ async def deliver(
     now = clock.now()
     if now < class_session.ends_at:
         raise Refused("lessons.too_early", "课次结束后才能登记上课")
+    await owing.lock_contracts(session, [class_session_id])
     moved = await session.scalar(
         update(ClassSession)
         .where(ClassSession.id == class_session_id, ClassSession.status == "scheduled", ClassSession.ends_at <= now)
@@ -80,15 +83,17 @@ async def deliver(
         raise rules.not_deliverable(class_session.status)
     lessons = await lifecycle.lock_lessons(session, Lesson.class_session_id == class_session_id)
     paid = [lesson for lesson in lessons if lesson.status == "scheduled"]
+    agreed = [lesson for lesson in lessons if lesson.status == "agreed"]
     attended = set(attended_student_ids)
-    strangers = attended - {lesson.student_id for lesson in paid}
+    strangers = attended - {lesson.student_id for lesson in (*paid, *agreed)}
     if strangers:
         raise Refused("lessons.not_paid", "到课名单中有人在本课次没有已缴费的课时", count=len(strangers))
     for lesson in paid:
         lesson.status = "delivered" if lesson.student_id in attended else "missed"
         lesson.changed_at = now
     await session.flush()
-    return paid
+    await owing.mark(session, agreed, [lesson.id for lesson in agreed if lesson.student_id in attended])
+    return [*paid, *agreed]
 
 
 async def confirm(session: AsyncSession, parent: Parent, lesson_ids: Sequence[UUID]) -> list[Outcome]:
@@ -124,6 +129,7 @@ def asked(district: str, consents: Sequence[Consent]) -> dict[str, Any]:
 async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason: str) -> Dispute:
     """A guardian's objection to a delivered lesson, or to a confirmed one whose release is not final: it stays in escrow until ruled on.
 
+    One that was taught unpaid is not due until then.
     Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.already_disputed", "lessons.final" or
     "lessons.not_delivered".
     """
@@ -134,7 +140,7 @@ async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason
     )
     now = clock.now()
     rules.check_disputable(lesson.status, release.final_at if release else None, now)
-    lesson.status, lesson.changed_at = "disputed", now
+    lesson.status, lesson.changed_at = "contested" if lesson.status == "owed" else "disputed", now
     opened = Dispute(
         id=uuid7(),
         lesson_id=lesson_id,
@@ -153,7 +159,8 @@ async def dispute(session: AsyncSession, parent: Parent, lesson_id: UUID, reason
 
 async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> Dispute:
     """Decide a dispute. "release" pays the fee to the institution's account in the book; after "return" the lesson waits,
-    in the same transaction, for `refunds.give_back`.
+    in the same transaction, for `refunds.give_back`. Of a lesson that is not paid, the fee is due after "release" and nothing
+    after "return".
 
     Raises BadInput "reason.invalid", NotFound "lessons.not_found", Conflict "lessons.not_disputed".
     """
@@ -167,7 +174,9 @@ async def rule_on(session: AsyncSession, officer: SupervisionStaff, lesson_id: U
     )
     if ruled is None:
         raise Conflict("lessons.not_disputed", "该课时没有待处理的异议")
-    if ruling == "release":
+    if lesson.payment_id is None:
+        await owing.decide(session, lesson, is_due=ruling == "release")
+    elif ruling == "release":
         await _release(session, ruled, officer.actor)
         await session.refresh(lesson)
     return ruled

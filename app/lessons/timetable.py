@@ -59,7 +59,7 @@ _ENTRIES = text("""
     FROM (
         SELECT 'lesson' AS kind, l.id, l.contract_id, l.student_id, l.class_session_id, l.status, l.changed_at
         FROM contract k JOIN lesson l ON l.contract_id = k.id
-        WHERE k.student_id = ANY (CAST(:students AS uuid[])) AND k.paid_at IS NOT NULL
+        WHERE k.student_id = ANY (CAST(:students AS uuid[])) AND k.status IN ('agreed', 'paid', 'closed')
             AND l.status NOT IN ('reserved', 'lapsed', 'refunded')
         UNION ALL
         SELECT 'trial', b.id, NULL, b.student_id, b.class_session_id, b.status, coalesce(b.ended_at, b.booked_at)

@@ -14,6 +14,7 @@ from app.ids import uuid7
 from app.lessons.models import Trial
 from app.registry import families
 from app.registry.courses import Course, courses_for_sale
+from app.registry.institutions import check_may_sell
 from app.registry.models import ClassSession, Guardianship
 from app.registry.rules import clean_text
 from app.security import InstitutionStaff, Parent
@@ -34,7 +35,8 @@ async def book(session: AsyncSession, parent: Parent, class_session_id: UUID, st
     A trial whose class session was cancelled gives way to a new one. A booked place holds no seat of the class: a family that enrols
     comes first, also in this class session.
     Raises NotFound("registry.student_not_found", "registry.class_session_not_found"), Refused("registry.consent_needed"),
-    what `courses_for_sale` raises, Refused("lessons.trial_time") for a class session that is not to come within 60 days,
+    what `courses_for_sale` and `check_may_sell` raise,
+    Refused("lessons.trial_time") for a class session that is not to come within 60 days,
     Conflict("lessons.trial_enrolled") for a child of the class, Conflict("lessons.trial_known") for one that had its trial,
     Refused("lessons.trial_often", "lessons.trial_many", "lessons.trial_full").
     """
@@ -43,6 +45,7 @@ async def book(session: AsyncSession, parent: Parent, class_session_id: UUID, st
     if class_id is None:
         raise _no_session()
     course = (await courses_for_sale(session, [class_id]))[class_id]
+    check_may_sell(course.institution)
     standing = await _standing(session, course, class_session_id, student_id)
     if standing is not None:
         return standing

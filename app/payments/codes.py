@@ -68,10 +68,12 @@ def check_genuine(code: PaymentCode, payment: Payment | None) -> None:
         raise _invalid()
 
 
-def why_ended(status: str, expires_at: datetime, contract_status: str | None) -> Gone | None:
-    """Why a code opens its payment no more, None while it does: "payments.code_used" or "payments.code_expired"."""
-    if status == "paid" or contract_status in ("paid", "closed"):
-        return Gone("payments.code_used", "这份合同已经付款，付款码不再有效")
+def why_ended(status: str, expires_at: datetime, charge_status: str | None) -> Gone | None:
+    """Why a code opens its payment no more, None while it does: "payments.code_used", `…_cancelled`, `…_expired`."""
+    if "paid" in (status, charge_status):
+        return Gone("payments.code_used", "这笔费用已经付款，付款码不再有效")
+    if status == "created" and charge_status == "lapsed":
+        return Gone("payments.code_cancelled", "这笔费用已取消，不用再付款")
     if status == "expired" or expires_at <= clock.now():
         return Gone("payments.code_expired", "这个付款码已过期，请回到合同重新生成")
     return None

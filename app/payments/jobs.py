@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
@@ -17,19 +18,19 @@ from app.banking.collections import close_collection
 from app.banking.models import BankAccount, BankMovement, Instruction
 from app.banking.models import Collection as CashierOrder
 from app.banking.service import RefundOrder
-from app.contracts import lifecycle
+from app.contracts import charges, lifecycle
 from app.contracts import service as contracts
-from app.contracts.models import Contract
-from app.contracts.service import PaidContract
+from app.contracts.models import Charge, Contract
+from app.contracts.service import PaidCharge
 from app.db import District, district_of, fixed
 from app.errors import DomainError, Unavailable
 from app.ids import number
 from app.ledger import service as ledger
 from app.ledger.codes import SUSPENSE, escrow
 from app.ledger.service import Posting
-from app.payments import rules, service
+from app.payments import rules, ruling, service
 from app.payments.models import Payment, Receipt
-from app.payments.rules import Arrival, Charge
+from app.payments.rules import Arrival, Awaited
 from app.security import SYSTEM
 
 BATCH = 200
@@ -41,6 +42,15 @@ _CALLS_AT_ONCE = 8
 
 T = TypeVar("T")
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What arrived money is for: a contract, already locked, with the payment and its charge."""
+
+    contract: Contract
+    charge: Charge
+    payment: Payment
 
 
 async def match_receipts(district: District) -> int:
@@ -93,14 +103,26 @@ async def lapse_contracts(district: District) -> int:
     return await _together(district, "payments.lapse_contracts", await _listed(district, query), _lapse)
 
 
+async def lapse_charges(district: District) -> int:
+    """Give up charges whose first lesson has begun unpaid, with all after them, once no payment of them is open; of how many contracts."""
+    open_payment = exists().where(Payment.charge_id == Charge.id, Payment.status == "created")
+    going_on = exists().where(Contract.id == Charge.contract_id, Contract.status == "paid")
+    query = select(Charge.contract_id).where(charges.overdue(), going_on, ~open_payment).distinct().limit(BATCH)
+    return await _together(district, "payments.lapse_charges", await _listed(district, query), _lapse_charges)
+
+
 async def return_unassigned(district: District) -> int:
-    """Instruct the return of received money that was not matched, to whoever paid it; how many were instructed."""
+    """Instruct the return of received money that was not matched, to whoever paid it; how many were instructed.
+
+    What waits for an officer's ruling stays, and what has made a shortfall good.
+    """
     due = [
         (Receipt.return_attempts == attempts) & (Receipt.decided_at <= until) for attempts, until in rules.returns_due(clock.now()).items()
     ]
     query = (
         select(Receipt.movement_id)
         .where(Receipt.outcome != fixed("matched"), Receipt.returned_at.is_(None), Receipt.return_no.is_(None), or_(*due))
+        .where(~ruling.waits(), Receipt.made_good_fen < Receipt.amount_fen)
         .order_by(Receipt.return_attempts, Receipt.decided_at)
         .limit(BATCH)
     )
@@ -128,22 +150,22 @@ async def _match(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
     )
     movements = arrived.all()
     named = await _meant(session, [movement.reference for movement, _ in movements if movement.reference])
-    taken: list[tuple[BankMovement, Contract, Payment]] = []
+    taken: list[tuple[BankMovement, _Meant]] = []
     paid: set[UUID] = set()
     for movement, book_id in movements:
         meant = named.get(movement.reference or "")
-        outcome = rules.judge(Arrival(book_id, movement.amount_fen, movement.occurred_at), meant and _charge(*meant, paid))
+        outcome = rules.judge(Arrival(book_id, movement.amount_fen, movement.occurred_at), _awaited(meant, paid) if meant else None)
         if outcome == "matched":
             assert meant is not None
-            paid.add(meant[0].id)
-            taken.append((movement, *meant))
+            paid.add(meant.charge.id)
+            taken.append((movement, meant))
         movement.assigned_at = clock.now()
         session.add(
             Receipt(
                 movement_id=movement.id,
                 institution_id=book_id,
-                payment_id=meant[1].id if meant and outcome == "matched" else None,
-                meant_for=meant[1].id if meant else None,
+                payment_id=meant.payment.id if meant and outcome == "matched" else None,
+                meant_for=meant.payment.id if meant else None,
                 outcome=outcome,
                 amount_fen=movement.amount_fen,
                 decided_at=clock.now(),
@@ -153,34 +175,38 @@ async def _match(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
     return len(movements)
 
 
-async def _meant(session: AsyncSession, references: Sequence[str]) -> dict[str, tuple[Contract, Payment]]:
-    """The contracts and the payments whose numbers movements carry, all contracts locked before all payments."""
+async def _meant(session: AsyncSession, references: Sequence[str]) -> dict[str, _Meant]:
+    """What movements are for by the number they carry, all contracts locked before all payments."""
     known = (await session.execute(select(Payment.id, Payment.contract_id).where(Payment.payment_no.in_(references)))).all()
-    locked = await lifecycle.lock_contracts(session, Contract.id.in_({row.contract_id for row in known}))
-    of_payment = {contract.id: contract for contract in locked}
+    contract_ids = {row.contract_id for row in known}
+    locked = {contract.id: contract for contract in await lifecycle.lock_contracts(session, Contract.id.in_(contract_ids))}
+    of_these = select(Charge).where(Charge.contract_id.in_(contract_ids))
+    charged = {charge.id: charge for charge in await session.scalars(of_these, execution_options={"populate_existing": True})}
     return {
-        payment.payment_no: (of_payment[payment.contract_id], payment)
+        payment.payment_no: _Meant(locked[payment.contract_id], charged[payment.charge_id], payment)
         for payment in await service.lock_all(session, [row.id for row in known])
     }
 
 
-def _charge(contract: Contract, payment: Payment, paid: Collection[UUID]) -> Charge:
-    """`paid` are the contracts that a movement before this one has just paid."""
-    status = "paid" if contract.id in paid else contract.status
-    return Charge(payment.institution_id, payment.amount_fen, payment.expires_at, payment.status, status)
+def _awaited(meant: _Meant, paid: Collection[UUID]) -> Awaited:
+    """`paid` are the charges that a movement before this one has just paid."""
+    payment = meant.payment
+    status = "paid" if meant.charge.id in paid else meant.charge.status
+    return Awaited(payment.institution_id, payment.amount_fen, payment.expires_at, payment.status, status)
 
 
-async def _take(session: AsyncSession, taken: Sequence[tuple[BankMovement, Contract, Payment]]) -> None:
-    """Turn payments, contracts and their lessons into paid ones, and suspense into escrow."""
+async def _take(session: AsyncSession, taken: Sequence[tuple[BankMovement, _Meant]]) -> None:
+    """Turn payments, charges and their lessons into paid ones, and suspense into escrow."""
     if not taken:
         return
-    for movement, _, payment in taken:
-        payment.status, payment.movement_id = "paid", movement.id
-        payment.paid_at, payment.ended_at = movement.occurred_at, clock.now()
-    await contracts.pay_all(session, [PaidContract(contract, payment.id, movement.occurred_at) for movement, contract, payment in taken])
+    for movement, meant in taken:
+        meant.payment.status, meant.payment.movement_id = "paid", movement.id
+        meant.payment.paid_at, meant.payment.ended_at = movement.occurred_at, clock.now()
+    paid = [PaidCharge(meant.contract, meant.charge, meant.payment.id, movement.occurred_at) for movement, meant in taken]
+    await contracts.pay_all(session, paid)
     matched = [
         Posting("payment_matched", payment.id, payment.institution_id, SUSPENSE, escrow(payment.id), payment.amount_fen)
-        for _, _, payment in taken
+        for payment in (meant.payment for _, meant in taken)
     ]
     await ledger.post(session, matched, posted_by=SYSTEM)
 
@@ -194,10 +220,10 @@ async def _expire(session: AsyncSession, payment_nos: Sequence[str]) -> int:
     orders = {reference: status for reference, status in await session.execute(ended)}
     arrived = BankMovement.reference.in_(payment_nos), BankMovement.booked_as == "received", BankMovement.assigned_at.is_(None)
     undecided = set(await session.scalars(select(BankMovement.reference).where(*arrived)))
-    of_these = Receipt.meant_for.in_([payment.id for _, payment in meant.values()])
+    of_these = Receipt.meant_for.in_([each.payment.id for each in meant.values()])
     decided = set(await session.scalars(select(Receipt.meant_for).where(of_these)))
     expired = 0
-    for payment_no, (_, payment) in meant.items():
+    for payment_no, payment in ((payment_no, each.payment) for payment_no, each in meant.items()):
         waits = payment_no in undecided or (orders.get(payment_no) == "paid" and payment.id not in decided)
         if payment.status == "created" and payment_no in orders and not waits:
             payment.status, payment.ended_at = "expired", clock.now()
@@ -212,12 +238,19 @@ async def _lapse(session: AsyncSession, contract_ids: Sequence[UUID]) -> int:
     return await contracts.lapse(session, [contract for contract in locked if contract.id not in waiting])
 
 
+async def _lapse_charges(session: AsyncSession, contract_ids: Sequence[UUID]) -> int:
+    locked = await lifecycle.lock_contracts(session, Contract.id.in_(contract_ids), Contract.status == "paid")
+    of_these = select(Payment.charge_id).where(Payment.contract_id.in_(contract_ids), Payment.status == "created")
+    return await charges.lapse_overdue(session, locked, set(await session.scalars(of_these)))
+
+
 async def _send_back(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
-    receipts = [receipt for receipt in await _locked(session, movement_ids) if receipt.return_no is None]
-    orders = [
-        RefundOrder(number("S", district_of(session)), receipt.institution_id, receipt.movement_id, SUSPENSE, receipt.amount_fen)
-        for receipt in receipts
-    ]
+    locked = await _locked(session, movement_ids)
+    receipts = [receipt for receipt in locked if receipt.return_no is None and receipt.made_good_fen < receipt.amount_fen]
+    orders = []
+    for receipt in receipts:
+        left_fen = receipt.amount_fen - receipt.made_good_fen
+        orders.append(RefundOrder(number("S", district_of(session)), receipt.institution_id, receipt.movement_id, SUSPENSE, left_fen))
     for receipt, instruction in zip(receipts, await banking.instruct_refunds(session, orders, SYSTEM), strict=True):
         receipt.return_no = instruction.reference
         receipt.return_attempts += 1

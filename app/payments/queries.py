@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.banking.models import BankMovement, Collection, Instruction
 from app.contracts.families import contracts_of
-from app.contracts.models import Contract
+from app.contracts.models import Charge, Contract
 from app.errors import NotFound
-from app.payments import codes
+from app.payments import codes, ruling
 from app.payments.codes import PaymentCode
 from app.payments.models import Payment, Receipt
 from app.registry.models import Institution, Student, TrainingClass
@@ -34,6 +34,10 @@ class PaymentView:
     contract_id: UUID
     contract_no: str
     contract_status: str
+    charge_number: int
+    charge_status: str
+    first_lesson: int
+    last_lesson: int
     institution_name: str
     class_name: str
     student_name_masked: str
@@ -51,7 +55,8 @@ class PaymentView:
 class ReceiptView:
     """Money that arrived and was not matched, with where it is on its way back.
 
-    `return_status` is the return instruction's status, None while the money waits in suspense.
+    `return_status` is the return instruction's status, None while the money waits in suspense. While it `awaits_ruling` it does not
+    go back; after one, `made_good_fen` of it have made the book's shortfall good.
     """
 
     movement_id: UUID
@@ -66,6 +71,10 @@ class ReceiptView:
     return_status: str | None
     return_attempts: int
     returned_at: datetime | None
+    awaits_ruling: bool
+    ruling: str | None
+    ruling_reason: str | None
+    made_good_fen: int
 
 
 async def payment_of_guardian(session: AsyncSession, guardian_id: UUID, payment_no: str) -> PaymentView:
@@ -113,6 +122,19 @@ async def receipts_of_contract(session: AsyncSession, contract_id: UUID) -> list
     return await _receipt_views(session, _receipts(None, PAGE).where(Payment.contract_id == contract_id))
 
 
+async def receipts_to_rule(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[ReceiptView]:
+    """Money that waits for an officer's ruling, newest first; `after` is (decided_at, movement_id) of the last one seen."""
+    return await _receipt_views(session, _receipts(after, limit).where(ruling.waits()))
+
+
+async def receipt(session: AsyncSession, movement_id: UUID) -> ReceiptView:
+    """What was decided about one movement that was not matched. Raises NotFound("payments.receipt_not_found")."""
+    views = await _receipt_views(session, _receipts(None, 1).where(Receipt.movement_id == movement_id))
+    if not views:
+        raise NotFound("payments.receipt_not_found", "没有这笔挂账款项")
+    return views[0]
+
+
 async def unmatched_receipts(
     session: AsyncSession, institution_id: UUID | None = None, waiting: bool = False, after: Cursor | None = None, limit: int = PAGE
 ) -> list[ReceiptView]:
@@ -124,14 +146,15 @@ async def unmatched_receipts(
     if institution_id is not None:
         query = query.where(Receipt.institution_id == institution_id)
     if waiting:
-        query = query.where(Receipt.returned_at.is_(None))
+        query = query.where(Receipt.returned_at.is_(None), Receipt.made_good_fen < Receipt.amount_fen)
     return await _receipt_views(session, query)
 
 
 def _payments() -> _Rows:
     return (
-        select(Payment, Contract, Collection, Institution.name, TrainingClass.name, Student)
+        select(Payment, Contract, Charge, Collection, Institution.name, TrainingClass.name, Student)
         .join(Contract, Contract.id == Payment.contract_id)
+        .join(Charge, Charge.id == Payment.charge_id)
         .join(Collection, Collection.reference == Payment.payment_no)
         .join(Institution, Institution.id == Payment.institution_id)
         .join(TrainingClass, TrainingClass.id == Contract.class_id)
@@ -140,7 +163,7 @@ def _payments() -> _Rows:
 
 
 def _payment_view(row: Any) -> PaymentView:
-    payment, contract, order, institution_name, class_name, student = row
+    payment, contract, charge, order, institution_name, class_name, student = row
     return PaymentView(
         id=payment.id,
         payment_no=payment.payment_no,
@@ -148,6 +171,10 @@ def _payment_view(row: Any) -> PaymentView:
         contract_id=contract.id,
         contract_no=contract.contract_no,
         contract_status=contract.status,
+        charge_number=charge.number,
+        charge_status=charge.status,
+        first_lesson=charge.first_lesson,
+        last_lesson=charge.last_lesson,
         institution_name=institution_name,
         class_name=class_name,
         student_name_masked=masked_name(student),
@@ -164,7 +191,7 @@ def _payment_view(row: Any) -> PaymentView:
 
 def _receipts(after: Cursor | None, limit: int) -> _Rows:
     query = (
-        select(Receipt, Institution.name, Payment.payment_no, BankMovement.occurred_at, Instruction.status)
+        select(Receipt, Institution.name, Payment.payment_no, BankMovement.occurred_at, Instruction.status, ruling.waits())
         .join(Institution, Institution.id == Receipt.institution_id)
         .join(BankMovement, BankMovement.id == Receipt.movement_id)
         .outerjoin(Payment, Payment.id == Receipt.meant_for)
@@ -191,6 +218,10 @@ async def _receipt_views(session: AsyncSession, query: _Rows) -> list[ReceiptVie
             return_status=return_status,
             return_attempts=receipt.return_attempts,
             returned_at=receipt.returned_at,
+            awaits_ruling=awaits_ruling,
+            ruling=receipt.ruling,
+            ruling_reason=receipt.ruling_reason,
+            made_good_fen=receipt.made_good_fen,
         )
-        for receipt, institution_name, payment_no, occurred_at, return_status in await session.execute(query)
+        for receipt, institution_name, payment_no, occurred_at, return_status, awaits_ruling in await session.execute(query)
     ]

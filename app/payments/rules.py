@@ -25,28 +25,28 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
-    """The payment whose number the money carries, and how its contract stands."""
+class Awaited:
+    """The payment whose number the money carries, and how its charge stands."""
 
     institution_id: UUID
     amount_fen: int
     expires_at: datetime
     status: str
-    contract_status: str
+    charge_status: str
 
 
-def judge(arrival: Arrival, charge: Charge | None) -> Outcome:
-    """What an arrival is. Only the exact amount, in time by the bank's clock, for a contract that still holds its seat, is matched.
+def judge(arrival: Arrival, awaited: Awaited | None) -> Outcome:
+    """What an arrival is. Only the exact amount, in time by the bank's clock, for a charge that is still to be paid, is matched.
 
     An expired payment may still be matched: the bank took the money in time and told us late, and nobody else has the seat.
     """
-    if charge is None or charge.institution_id != arrival.institution_id:
+    if awaited is None or awaited.institution_id != arrival.institution_id:
         return "unknown_payer"
-    if charge.status == "paid" or charge.contract_status in ("paid", "closed"):
+    if "paid" in (awaited.status, awaited.charge_status):
         return "second"
-    if arrival.amount_fen != charge.amount_fen:
+    if arrival.amount_fen != awaited.amount_fen:
         return "wrong_amount"
-    if arrival.occurred_at > charge.expires_at or charge.contract_status != "created":
+    if arrival.occurred_at > awaited.expires_at or awaited.charge_status != "planned":
         return "late"
     return "matched"
 

@@ -1,4 +1,4 @@
-"""Opening a payment for a contract, and reading the one that a code leads to."""
+"""Opening the payment of a contract's charge."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.banking import service as banking
 from app.banking.service import CollectionOrder
-from app.contracts import lifecycle
+from app.contracts import charges, lifecycle
+from app.contracts.charges import Due
 from app.contracts.families import check_own
 from app.contracts.models import Contract
 from app.contracts.rules import SEAT_HELD
@@ -19,17 +20,19 @@ from app.ids import number, uuid7
 from app.payments import codes
 from app.payments.models import Payment
 from app.payments.rules import CODE_VALID
+from app.registry.institutions import check_may_sell
 from app.registry.models import Institution, TrainingClass
 from app.security import Parent
 
 
 async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Payment:
-    """Open a payment of the whole contract for 15 minutes and order its cashier page; an open one is answered again.
+    """Open a payment of a contract's charge that is due, for 15 minutes, and order its cashier page; an open one is answered again.
 
     The order reaches the bank after the commit. Raises NotFound("contracts.not_found"),
-    Conflict("payments.contract_not_open") unless the contract waits for its payment,
-    Conflict("payments.closing") while an expired code is being closed at the bank,
-    Conflict("payments.seat_expired") once the seat's half hour is over, Refused("payments.institution_not_open").
+    Conflict("payments.contract_not_open") unless the contract waits for a payment, Conflict("payments.not_due") before its next charge
+    opens, Conflict("payments.closing") while an expired code is being closed at the bank, Conflict("payments.seat_expired") once the
+    seat's half hour is over, Conflict("payments.charge_lapsed") once the first lesson of a later charge has begun,
+    Refused("payments.institution_not_open"), and for a later charge Refused("registry.blacklisted", "registry.sales_paused").
     """
     [payment] = await start_all(session, [(parent, contract_id)])
     return payment
@@ -40,23 +43,22 @@ async def start_all(session: AsyncSession, wanted: Sequence[tuple[Parent, UUID]]
     ids = [contract_id for _, contract_id in wanted]
     known = {contract.id: contract for contract in await lifecycle.lock_contracts(session, Contract.id.in_(ids))}
     await check_own(session, [(parent.guardian_id, known.get(contract_id)) for parent, contract_id in wanted])
-    now = clock.now()
+    due = await charges.due_of(session, known.values())
     open_payments = select(Payment).where(Payment.contract_id.in_(ids), Payment.status == "created")
-    standing = {payment.contract_id: payment for payment in await session.scalars(open_payments)}
+    standing = {payment.charge_id: payment for payment in await session.scalars(open_payments)}
     new = []
-    for _, contract_id in wanted:
-        contract = known[contract_id]
-        if contract.status != "created":
-            raise Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
-        if contract_id not in standing and now >= contract.created_at + SEAT_HELD:
-            raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
-        if contract_id not in standing:
-            new.append(contract)
-        elif standing[contract_id].expires_at <= now:
+    for contract_id in ids:
+        owed = due.get(contract_id)
+        if owed is None:
+            raise _nothing_due(known[contract_id])
+        if owed.charge.id not in standing:
+            _check_in_time(known[contract_id], owed)
+            new.append((known[contract_id], owed))
+        elif standing[owed.charge.id].expires_at <= clock.now():
             raise Conflict("payments.closing", "上一个付款码刚刚到期，正在向银行关闭，请稍后再试")
     if new:
-        standing |= {payment.contract_id: payment for payment in await _open(session, new)}
-    return [standing[contract_id] for contract_id in ids]
+        standing |= {payment.charge_id: payment for payment in await _open(session, new)}
+    return [standing[due[contract_id].charge.id] for contract_id in ids]
 
 
 async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequence[Payment]:
@@ -65,33 +67,38 @@ async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequen
     return (await session.scalars(locked, execution_options={"populate_existing": True})).all()
 
 
-async def _open(session: AsyncSession, unpaid: Sequence[Contract]) -> list[Payment]:
+def _nothing_due(contract: Contract) -> Conflict:
+    if contract.status in ("agreed", "paid") and contract.way != "once":
+        return Conflict("payments.not_due", "这份合同现在没有到期应付的费用", status=contract.status)
+    return Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
+
+
+def _check_in_time(contract: Contract, due: Due) -> None:
+    now = clock.now()
+    if contract.status == "created" and now >= contract.created_at + SEAT_HELD:
+        raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
+    if due.until is not None and now >= due.until:
+        raise Conflict("payments.charge_lapsed", "这笔费用对应的课次已经开始，不能再付款")
+
+
+async def _open(session: AsyncSession, unpaid: Sequence[tuple[Contract, Due]]) -> list[Payment]:
     rows = await session.execute(
         select(TrainingClass.id, TrainingClass.name, Institution)
         .join(Institution, Institution.id == TrainingClass.institution_id)
-        .where(TrainingClass.id.in_({contract.class_id for contract in unpaid}))
+        .where(TrainingClass.id.in_({contract.class_id for contract, _ in unpaid}))
     )
     courses = {class_id: (name, institution) for class_id, name, institution in rows}
     if any(institution.status != "approved" for _, institution in courses.values()):
         raise Refused("payments.institution_not_open", "机构已被暂停或注销，不能再付款")
-    now = clock.now()
     opened, orders = [], []
-    for contract in unpaid:
-        payment = Payment(
-            id=uuid7(),
-            payment_no=number("P", district_of(session)),
-            contract_id=contract.id,
-            institution_id=contract.institution_id,
-            guardian_id=contract.guardian_id,
-            amount_fen=contract.amount_fen,
-            status="created",
-            nonce=codes.new_nonce(),
-            created_at=now,
-            expires_at=now + CODE_VALID,
-        )
-        opened.append(payment)
-        contract.lapses_at = max(contract.lapses_at, payment.expires_at)
+    for contract, due in unpaid:
         name, institution = courses[contract.class_id]
+        if contract.status == "paid":
+            check_may_sell(institution)
+        payment = _opened(contract, due, district_of(session))
+        opened.append(payment)
+        if contract.status == "created":
+            contract.lapses_at = max(contract.lapses_at, payment.expires_at)
         orders.append(
             CollectionOrder(
                 reference=payment.payment_no,
@@ -106,3 +113,21 @@ async def _open(session: AsyncSession, unpaid: Sequence[Contract]) -> list[Payme
     await session.flush()
     await banking.order_collections(session, orders)
     return opened
+
+
+def _opened(contract: Contract, due: Due, district: str) -> Payment:
+    now = clock.now()
+    expires_at = now + CODE_VALID
+    return Payment(
+        id=uuid7(),
+        payment_no=number("P", district),
+        contract_id=contract.id,
+        charge_id=due.charge.id,
+        institution_id=contract.institution_id,
+        guardian_id=contract.guardian_id,
+        amount_fen=due.charge.amount_fen,
+        status="created",
+        nonce=codes.new_nonce(),
+        created_at=now,
+        expires_at=min(expires_at, due.until or expires_at),
+    )

@@ -90,7 +90,7 @@ def published_days(year: int) -> list[tuple[date, DayKind, str | None]]:
 
 async def calendar(session: AsyncSession, first_on: date, last_on: date) -> Calendar:
     """The days from one to another, both included; none of them may be missing. Raises Refused "policy.year_missing"."""
-    found = await _kinds(session, first_on, last_on)
+    found = await known_between(session, first_on, last_on)
     on = first_on
     while on <= last_on:
         if on not in found:
@@ -111,11 +111,17 @@ async def known_kinds(session: AsyncSession, dates: Collection[date]) -> Mapping
     return {on: kind for on, kind in rows}
 
 
+async def known_between(session: AsyncSession, first_on: date, last_on: date) -> Mapping[date, DayKind]:
+    """What sort of day each is from one day to another, both included, without those whose year is missing."""
+    query = select(BusinessDay.on_date, BusinessDay.kind).where(BusinessDay.on_date.between(first_on, last_on))
+    return {on: kind for on, kind in await session.execute(query)}
+
+
 async def add_working_days(session: AsyncSession, on: date, count: int) -> date:
     """The `count`-th working day after a day, at most 1,000. Raises Refused "policy.year_missing"."""
     assert 0 <= count <= MOST_DAYS
     # No run of days off is longer than a month.
-    return Calendar(await _kinds(session, on, on + timedelta(days=2 * count + 31))).add_working_days(on, count)
+    return Calendar(await known_between(session, on, on + timedelta(days=2 * count + 31))).add_working_days(on, count)
 
 
 async def month(session: AsyncSession, first_on: date) -> Sequence[BusinessDay]:
@@ -178,11 +184,6 @@ def enter_published(connection: Connection) -> None:
 
 def _rows(days: Iterable[tuple[date, DayKind, str | None]], **stamp: object) -> list[dict[str, object]]:
     return [{"on_date": on, "kind": kind, "name_zh": name, **stamp} for on, kind, name in days]
-
-
-async def _kinds(session: AsyncSession, first_on: date, last_on: date) -> Mapping[date, DayKind]:
-    query = select(BusinessDay.on_date, BusinessDay.kind).where(BusinessDay.on_date.between(first_on, last_on))
-    return {on: kind for on, kind in await session.execute(query)}
 
 
 def _missing(on: date) -> Refused:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from app.policy.catalogue import Unit
 from app.policy.packs import BINDING, CitedSchoolYear, Grade, Rule
@@ -25,6 +26,10 @@ class Finding:
     grade: str
     message_zh: str
     binding: bool = True
+
+    def told(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def found(rule_id: str, rule: Rule, unit: Unit, passed: bool, value: int | str, limit: int | str, message_zh: str) -> Finding:

@@ -1,7 +1,7 @@
 """May this charge be taken at all? The brakes on one sale of lessons, and the nearest sale that would pass them."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -63,6 +63,20 @@ def nearest_plan(pack: Pack, facts: SaleFacts) -> Plan | None:
         charges.append(charge)
         sold, since = sold + charge.lesson_count, charge.charged_on or since
     return Plan(tuple(charges), _changes(facts, charges), _told(facts, charges)) if charges else None
+
+
+def charges_of(facts: SaleFacts, parts: Iterable[tuple[int, date]]) -> list[SaleFacts]:
+    """What each charge is to be judged by where the first lessons of a sale are charged one after the other, so many on such a day.
+
+    The parts buy no more lessons than `schedule` has, and no day is before the one before it or before `charged_on`.
+    """
+    charges: list[SaleFacts] = []
+    sold = 0
+    for count, on in parts:
+        untaught = charging.still_untaught([*facts.untaught, *facts.schedule[:sold]], facts.charged_on or on, on)
+        charges.append(_part(facts, facts.schedule[sold : sold + count], on, untaught, 0 if charges else facts.gift_lessons))
+        sold += count
+    return charges
 
 
 def _sale(pack: Pack, facts: SaleFacts) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
 from app.db import District
 from app.errors import Unavailable
+from app.lessons import jobs as lessons
 from app.payments import jobs as payments
 
 PATIENCE_SECONDS = 4.0
@@ -32,3 +33,4 @@ async def reach_bank(request: Request, district: District, payment_no: str) -> N
         _log.warning("cashier_bank_silent", payment_no=payment_no)
         return
     await payments.match_receipts(district)
+    await lessons.confirm_paid(district)

@@ -1,10 +1,10 @@
 """The edge of the web process: who calls, in which district, in which transaction. Routes declare these types and nothing else.
 
-    @router.post("/refunds", status_code=201)
-    async def ask_for_refund(body: RefundRequest, caller: ParentCaller, once: Once) -> RefundView:
+    @router.post("/payments", status_code=201)
+    async def pay(body: PaymentInput, caller: ParentCaller, once: Once) -> PaymentAnswer:
         async with once.transaction() as session:
-            refund = await refunds.request(session, caller, body.contract_id, body.reason)
-            return await once.answer(RefundView.of(refund))
+            payment = await payments.start(session, caller, body.contract_id)
+            return await once.answer(PaymentAnswer.of(payment))
 
 * `ParentCaller`, `InstitutionCaller`, `SettlementCaller`, `SupervisionCaller`: the principal, or 401/403. The same type serves
   JSON under `/api/` (bearer token; a cookie counts for nothing there, save on an event stream) and pages (the cookie of that
@@ -300,13 +300,11 @@ PublicRead = Annotated[AsyncSession, Depends(_public_read, scope="function")]
 Write = Annotated[AsyncSession, Depends(_write, scope="function")]
 
 
-async def _once(
-    request: Request,
-    visit: _Visited,
-    key: Annotated[
-        str | None, Header(alias="Idempotency-Key", description="Required: 1 to 128 printable characters, new for each intention")
-    ] = None,
-) -> OncePerKey:
+Key = Annotated[str | None, Header(alias="Idempotency-Key", description="Required: 1 to 128 printable characters, new for each intention")]
+"""The header alone, for routes that nobody signs in for: they make their own `OncePerKey`."""
+
+
+async def _once(request: Request, visit: _Visited, key: Key = None) -> OncePerKey:
     attempt = idempotency.attempt(visit.principal.actor, key, f"{request.method} {request.url.path}", await request.body())
     return OncePerKey(visit.home, attempt, request.scope["route"].status_code or 200)
 

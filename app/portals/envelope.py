@@ -16,6 +16,7 @@ from app.portals.problems import too_large, unexpected
 MAX_BODY_BYTES = 64 * 1024
 LARGER_BODIES = (
     (re.compile(r"(/api/v1)?/institution/teachers/[^/]+/photo"), 3 * 1024 * 1024 + 64 * 1024),
+    (re.compile(r"/institution/imports|/api/v1/institution/imports/[^/]+"), 5 * 1024 * 1024 + 64 * 1024),
     (re.compile(r"/scan|/api/v1/public/scan/picture"), 8 * 1024 * 1024 + 64 * 1024),
 )
 """Paths that take a file, each with the most bytes of a body there."""

@@ -1,11 +1,12 @@
 """What all pages share: templates and their words for people, navigation, one-time messages, redirects."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, urlencode
+from weakref import WeakKeyDictionary
 
 import jinja2
 from fastapi import Request
@@ -26,11 +27,12 @@ _MAX_NOTICE = 400
 
 
 class Link(NamedTuple):
-    """An entry of an end's navigation; the icon is a name in `icons.html`."""
+    """An entry of an end's navigation, or (with links of its own) a menu of them; the icon is one of `macros.html`."""
 
     path: str
     label: str
     icon: str
+    links: tuple["Link", ...] = ()
 
 
 NAVIGATION: Mapping[str, tuple[Link, ...]] = {
@@ -45,31 +47,71 @@ NAVIGATION: Mapping[str, tuple[Link, ...]] = {
         Link("/institution", "概览", "home"),
         Link("/institution/class-sessions", "课次", "calendar"),
         Link("/institution/classes", "班课", "book"),
-        Link("/institution/teachers", "教师", "user"),
-        Link("/institution/profile", "档案", "building"),
-        Link("/institution/payouts", "结算款", "coins"),
-        Link("/institution/refunds", "退费", "refund"),
-        Link("/institution/statement", "明细", "file"),
+        Link(
+            "",
+            "登记",
+            "building",
+            (
+                Link("/institution/profile", "机构档案", "building"),
+                Link("/institution/teachers", "教师", "user"),
+                Link("/institution/imports", "批量导入", "inbox"),
+                Link("/institution/trial-feedback", "试听评价", "flag"),
+            ),
+        ),
+        Link(
+            "",
+            "资金",
+            "coins",
+            (
+                Link("/institution/payouts", "结算款", "coins"),
+                Link("/institution/refunds", "退费", "refund"),
+                Link("/institution/statement", "应付款明细", "file"),
+            ),
+        ),
     ),
     "settlement": (
         Link("/settlement", "概览", "home"),
         Link("/settlement/payouts", "结算款", "coins"),
         Link("/settlement/reconciliation", "对账", "scale"),
         Link("/settlement/receipts", "挂账", "inbox"),
-        Link("/settlement/instructions", "指令", "next"),
+        Link("/settlement/instructions", "指令", "file"),
     ),
     "supervision": (
         Link("/supervision", "总览", "home"),
-        Link("/supervision/institutions", "机构", "building"),
-        Link("/supervision/applications", "入库", "inbox"),
-        Link("/supervision/changes", "变更", "file"),
-        Link("/supervision/classes", "班课", "calendar"),
-        Link("/supervision/alerts", "预警", "bell"),
-        Link("/supervision/payouts", "结算款", "coins"),
-        Link("/supervision/disputes", "争议", "flag"),
-        Link("/supervision/scan-reports", "扫码举报", "qr"),
-        Link("/supervision/books", "账簿", "book"),
-        Link("/supervision/contracts", "合同", "file"),
+        Link(
+            "",
+            "审批",
+            "check",
+            (
+                Link("/supervision/applications", "入库申请", "inbox"),
+                Link("/supervision/changes", "机构变更", "file"),
+                Link("/supervision/classes", "班课备案", "calendar"),
+                Link("/supervision/disputes", "课时争议", "flag"),
+                Link("/supervision/scan-reports", "扫码举报", "qr"),
+            ),
+        ),
+        Link(
+            "",
+            "资金",
+            "coins",
+            (
+                Link("/supervision/alerts", "预警", "bell"),
+                Link("/supervision/payouts", "结算款", "coins"),
+                Link("/supervision/receipts", "缺口与补足", "scale"),
+                Link("/supervision/books", "账簿", "book"),
+            ),
+        ),
+        Link(
+            "",
+            "登记",
+            "building",
+            (
+                Link("/supervision/institutions", "机构", "building"),
+                Link("/supervision/students", "学生", "user"),
+                Link("/supervision/contracts", "合同", "file"),
+                Link("/supervision/lookups", "实名查看", "shield"),
+            ),
+        ),
         Link("/supervision/days", "日历", "calendar"),
     ),
 }
@@ -80,9 +122,44 @@ def render(request: Request, template: str, status: int = 200, headers: Mapping[
 
     Every template also knows request, path, end, title_of_end, navigation, csrf, sample and notice.
     """
+    common = _common(request)
+    page = HTMLResponse(environment.get_template(template).render(common | context), status, dict(headers or {}))
+    if common["notice"] is not None:
+        page.delete_cookie(_NOTICE_COOKIE, httponly=True, samesite="lax", secure=_https())
+    return page
+
+
+class Frames:
+    """Pages that differ between callers in a few parts only: each is made once for as long as its subject lives, the parts put in then."""
+
+    def __init__(self) -> None:
+        self._frames: WeakKeyDictionary[object, dict[Hashable, str]] = WeakKeyDictionary()
+
+    def render(
+        self, request: Request, subject: object, variant: Hashable, template: str, parts: Mapping[str, Markup], **context: Any
+    ) -> HTMLResponse:
+        """A template's page about a subject. Callers of one variant differ by no more than `csrf` and these parts of it."""
+        if _read_notice(request) is not None:
+            return render(request, template, **{**context, **parts})
+        variants = self._frames.setdefault(subject, {})
+        page = variants.get(variant)
+        parts = {**parts, "csrf": Markup(request.state.csrf)}  # noqa: S704
+        if page is None:
+            page = environment.get_template(template).render(_common(request) | context | {name: _place(name) for name in parts})
+            variants[variant] = page
+        for name, part in parts.items():
+            page = page.replace(_place(name), part)
+        return HTMLResponse(page)
+
+
+def _place(name: str) -> Markup:
+    """No text can look like it: every sign < of a text is escaped."""
+    return Markup("<!--{}-->").format(name)
+
+
+def _common(request: Request) -> dict[str, Any]:
     end = end_of(request.url.path)
-    notice = _read_notice(request)
-    common = {
+    return {
         "request": request,
         "path": request.url.path,
         "end": end,
@@ -91,12 +168,8 @@ def render(request: Request, template: str, status: int = 200, headers: Mapping[
         "principal": getattr(request.state, "principal", None),
         "csrf": getattr(request.state, "csrf", ""),
         "sample": getattr(request.state, "mode", "live") == "sample",
-        "notice": notice,
+        "notice": _read_notice(request),
     }
-    page = HTMLResponse(environment.get_template(template).render(common | context), status, dict(headers or {}))
-    if notice is not None:
-        page.delete_cookie(_NOTICE_COOKIE, httponly=True, samesite="lax", secure=_https())
-    return page
 
 
 def see_other(path: str, notice: str = "", kind: Literal["success", "danger"] = "success") -> RedirectResponse:

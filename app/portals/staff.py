@@ -1,6 +1,5 @@
 """What the pages of the three staff ends share: forms that decide something, amounts that people typed, small charts."""
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,9 +7,10 @@ from datetime import date
 from fastapi.responses import RedirectResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import money
 from app.db import District
 from app.errors import BadInput, Conflict, Refused
-from app.money import MAX_FEN, allocate
+from app.money import allocate
 from app.portals.pages import see_other
 
 BAR_WIDTH = 1000
@@ -41,14 +41,12 @@ def bar(parts: Sequence[tuple[str, int, str]]) -> list[Segment]:
 
 def typed_fen(text: str, field: str) -> int:
     """Fen out of yuan as people type them: 1,234.5 or ¥1234.50. Raises BadInput `request.amount` that names the field."""
-    plain = re.sub(r"[,，\s¥￥]", "", text)
-    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", plain):
-        raise BadInput("request.amount", "金额须为数字，最多两位小数", field=field)
-    yuan, _, rest = plain.partition(".")
-    amount_fen = int(yuan) * 100 + int(rest.ljust(2, "0"))
-    if amount_fen > MAX_FEN:
-        raise BadInput("request.amount", "金额超出上限", field=field)
-    return amount_fen
+    try:
+        return money.typed(text)
+    except ValueError as cause:
+        raise BadInput("request.amount", "金额须为数字，最多两位小数", field=field) from cause
+    except OverflowError as cause:
+        raise BadInput("request.amount", "金额超出上限", field=field) from cause
 
 
 def typed_date(text: str, field: str, name_zh: str) -> date:
@@ -57,6 +55,14 @@ def typed_date(text: str, field: str, name_zh: str) -> date:
         return date.fromisoformat(text.strip())
     except ValueError as cause:
         raise BadInput("request.date", f"请填写{name_zh}，例如 2026-09-01", field=field) from cause
+
+
+def typed_whole(text: str, field: str, name_zh: str, least: int, most: int) -> int:
+    """A whole number as people type it, up to four digits. Raises BadInput `request.number` that names the field."""
+    plain = text.strip()
+    if not (plain.isascii() and plain.isdigit() and len(plain) < 5 and least <= int(plain) <= most):
+        raise BadInput("request.number", f"{name_zh}须为 {least} 至 {most} 的整数", field=field)
+    return int(plain)
 
 
 async def carry_out(district: District, act: Callable[[AsyncSession], Awaitable[object]], *, back: str, done: str) -> RedirectResponse:

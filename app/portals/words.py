@@ -9,6 +9,9 @@ ENDS = {"parent": "家长端", "institution": "机构端", "settlement": "结算
 _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
     "lesson": {
         "reserved": ("待付款", "secondary"),
+        "agreed": ("待上课", "blue"),
+        "owed": ("待付款", "yellow"),
+        "contested": ("有争议", "red"),
         "scheduled": ("待上课", "blue"),
         "missed": ("未到课", "secondary"),
         "delivered": ("待确认", "yellow"),
@@ -34,9 +37,16 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
     },
     "contract": {
         "created": ("待付款", "yellow"),
+        "agreed": ("履行中", "green"),
         "paid": ("履行中", "green"),
         "closed": ("已结束", "secondary"),
         "lapsed": ("已失效", "secondary"),
+    },
+    "charge": {
+        "planned": ("未到期", "secondary"),
+        "due": ("待付款", "yellow"),
+        "paid": ("已付款", "green"),
+        "lapsed": ("已取消", "secondary"),
     },
     "payment": {"created": ("待付款", "yellow"), "paid": ("已付款", "green"), "expired": ("已过期", "secondary")},
     "class_session": {"scheduled": ("待上课", "blue"), "delivered": ("已上课", "green"), "cancelled": ("已取消", "red")},
@@ -48,6 +58,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "closed": ("已停招", "secondary"),
     },
     "instruction": {
+        "waiting": ("等待机构补足资金", "yellow"),
         "drafted": ("待审核", "yellow"),
         "held": ("已暂扣", "red"),
         "cleared": ("待发送", "blue"),
@@ -90,6 +101,14 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "sports": ("体育类", "blue"),
         "science": ("科技类", "blue"),
         "other": ("其他", "secondary"),
+    },
+    "import": {
+        "uploaded": ("核对中", "blue"),
+        "checked": ("待确认", "yellow"),
+        "faulty": ("没有导入", "red"),
+        "confirmed": ("导入中", "blue"),
+        "imported": ("已导入", "green"),
+        "discarded": ("已放弃", "secondary"),
     },
     "application": {"applied": ("待审批", "yellow"), "approved": ("已入库", "green"), "refused": ("未批准", "red")},
     "change": {"proposed": ("待核定", "yellow"), "confirmed": ("已核定", "green"), "refused": ("已退回", "secondary")},
@@ -143,6 +162,8 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "payout_reserved": ("结算款预留", "yellow"),
         "refund_reserved": ("退款预留", "yellow"),
         "unreserved": ("预留退回", "secondary"),
+        "old_stock_recognised": ("存量入账", "yellow"),
+        "made_good": ("缺口补足", "green"),
     },
     "booked_as": {
         "received": ("收款", "blue"),
@@ -158,6 +179,8 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "rejected": ("银行拒绝", "red"),
         "declined": ("银行拒绝", "red"),
         "account_closed": ("收款账户已销户", "red"),
+        "payee_unknown": ("没有这个收款账户", "red"),
+        "payee_name_mismatch": ("收款账号与户名不符", "red"),
         "insufficient_funds": ("账户余额不足", "red"),
     },
     "reconciliation": {"matched": ("平账", "green"), "broken": ("有差错", "red")},
@@ -171,6 +194,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
     },
     "cause": {"guardian": ("家长申请", "blue"), "ruling": ("监管裁决", "yellow")},
     "dispute": {"opened": ("待裁决", "red"), "ruled": ("已裁决", "green")},
+    "receipt_ruling": {"made_good": ("补足缺口", "green"), "return": ("退回付款人", "yellow")},
     "ruling": {"release": ("划拨给机构", "blue"), "return": ("退还家长", "yellow")},
     "clearance": {
         "cleared": ("规则放行", "green"),

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import audit, clock
 from app.clock import SHANGHAI
 from app.contracts import queries as contracts
+from app.contracts.accepting import document_of
 from app.contracts.queries import ContractView
 from app.db import District
 from app.ledger.sheets import never_a_formula
@@ -80,7 +81,7 @@ async def as_json(session: AsyncSession, guardian_id: UUID) -> AsyncGenerator[by
     for name, (rows, at) in lists.items():
         yield f',"{name}":['.encode()
         async for number, row in _every(rows, at):
-            more = {"disputes": await disputes_of_contract(session, row.id)} if name == "contracts" else {}
+            more = await _of_contract(session, guardian_id, row.id) if name == "contracts" else {}
             yield (b"," if number else b"") + to_json(_told(row) | more)
         yield b"]"
     yield b"}\n"
@@ -133,6 +134,12 @@ async def _children(session: AsyncSession, guardian_id: UUID) -> list[dict[str, 
         }
         for child in await families.children_of(session, guardian_id)
     ]
+
+
+async def _of_contract(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> dict[str, Any]:
+    document = await document_of(session, guardian_id, contract_id)
+    said = {"text": document.text, "sha256": document.sha256.hex(), "accepted_at": document.accepted_at} if document else None
+    return {"document": said, "disputes": await disputes_of_contract(session, contract_id)}
 
 
 async def _sign_ins(session: AsyncSession, guardian_id: UUID) -> list[dict[str, Any]]:

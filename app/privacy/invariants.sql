@@ -1,7 +1,7 @@
 -- invariant: privacy.answered_for: Somebody answers for every child with a live contract, and neither they nor who signed it are erased
 SELECT k.institution_id AS book_id, k.id::text AS "row", format('contract %s', k.status) AS detail
 FROM contract k JOIN student s ON s.id = k.student_id JOIN guardian p ON p.id = k.guardian_id
-WHERE (CAST(:book AS uuid) IS NULL OR k.institution_id = :book) AND k.status IN ('created', 'paid')
+WHERE (CAST(:book AS uuid) IS NULL OR k.institution_id = :book) AND k.status IN ('created', 'agreed', 'paid')
     AND (s.erased_at IS NOT NULL OR p.erased_at IS NOT NULL OR NOT EXISTS (
         SELECT FROM guardianship g JOIN guardian a ON a.id = g.guardian_id WHERE g.student_id = k.student_id AND a.erased_at IS NULL));
 
@@ -25,3 +25,9 @@ FROM student s CROSS JOIN LATERAL (
 ) w
 WHERE CAST(:book AS uuid) IS NULL AND s.erased_at IS NULL
     AND (w.withdrawn <> (s.hidden_at IS NOT NULL) OR (s.consent_version IS NOT NULL AND NOT w.agreed));
+
+-- invariant: privacy.parties_forgotten: What a contract says about its parties is gone exactly when its child or who signed it is erased
+SELECT k.institution_id AS book_id, k.id::text AS "row", format('emptied %s', d.parties_enc IS NULL) AS detail
+FROM contract_document d JOIN contract k ON k.id = d.id JOIN student s ON s.id = k.student_id JOIN guardian p ON p.id = k.guardian_id
+WHERE (CAST(:book AS uuid) IS NULL OR k.institution_id = :book)
+    AND (d.parties_enc IS NULL) <> (s.erased_at IS NOT NULL OR p.erased_at IS NOT NULL);

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock, idempotency, security
+from app.contracts import accepting
 from app.contracts.models import IN_ESCROW, LIVE
 from app.errors import Conflict, Refused
 from app.lessons.models import CalendarFeed, Trial
@@ -26,8 +27,9 @@ _UNSETTLED = text("""
     SELECT (SELECT count(*) FROM mine WHERE status = ANY (CAST(:live AS text[]))) AS contracts,
         (SELECT count(*) FROM lesson JOIN mine ON mine.id = lesson.contract_id
             WHERE lesson.status = ANY (CAST(:held AS text[]))) AS lessons,
-        (SELECT count(*) FROM refund JOIN mine ON mine.id = refund.contract_id JOIN instruction ON instruction.reference = refund.refund_no
-            WHERE instruction.status <> 'settled' AND instruction.unreserved_at IS NULL) AS refunds,
+        (SELECT count(*) FROM refund JOIN mine ON mine.id = refund.contract_id
+            LEFT JOIN instruction ON instruction.reference = refund.refund_no
+            WHERE instruction.id IS NULL OR (instruction.status <> 'settled' AND instruction.unreserved_at IS NULL)) AS refunds,
         (SELECT count(*) FROM receipt JOIN payment ON payment.id = receipt.meant_for JOIN mine ON mine.id = payment.contract_id
             WHERE receipt.outcome <> 'matched' AND receipt.returned_at IS NULL) AS receipts
 """)
@@ -58,6 +60,7 @@ async def erase_account(session: AsyncSession, parent: Parent) -> None:
         await _leave(session, parent, child)
     guardian.phone_index, guardian.phone_enc, guardian.erased_at = None, None, clock.now()
     await session.flush()
+    await accepting.forget(session, guardians=[guardian.id])
     await session.execute(
         update(Trial).where(Trial.guardian_id == guardian.id, Trial.rating.is_not(None)).values(rating=None, comment=None, rated_at=None)
     )
@@ -114,3 +117,4 @@ async def _erase_child(session: AsyncSession, child: Student) -> None:
     child.name_enc, child.birth_month_enc, child.stage = None, None, None
     child.consent_version, child.hidden_at, child.erased_at = None, None, now
     await session.flush()
+    await accepting.forget(session, students=[child.id])

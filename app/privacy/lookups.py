@@ -81,8 +81,7 @@ async def look_up(session: AsyncSession, officer: SupervisionStaff, draft: Looku
     contract = await session.scalar(select(Contract).where(Contract.contract_no == draft.contract_no))
     if contract is None:
         raise NotFound("contracts.not_found", "没有这份合同", field="contract_no")
-    lately = (PersonalLookup.staff_id == officer.staff_id, PersonalLookup.at > clock.now() - timedelta(days=1))
-    if (await session.scalar(select(func.count()).select_from(PersonalLookup).where(*lately)) or 0) >= MOST_A_DAY:
+    if await _within_a_day(session, PersonalLookup.staff_id == officer.staff_id) >= MOST_A_DAY:
         raise TooManyAttempts("privacy.too_many_lookups", f"一天内最多查看 {MOST_A_DAY} 次")
     logged = PersonalLookup(
         id=uuid7(),
@@ -101,6 +100,11 @@ async def look_up(session: AsyncSession, officer: SupervisionStaff, draft: Looku
     return await _disclosed(session, logged, contract)
 
 
+async def lookups_within_a_day(session: AsyncSession) -> int:
+    """How many look-ups all officers together made in the last 24 hours."""
+    return await _within_a_day(session)
+
+
 async def lookups(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[LookupView]:
     """Every look-up of the district, the newest first; `after` is (at, id) of the last one seen."""
     return await _views(session, [], after, limit)
@@ -109,6 +113,11 @@ async def lookups(session: AsyncSession, after: Cursor | None = None, limit: int
 async def lookups_of_guardian(session: AsyncSession, guardian_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[LookupView]:
     """Look-ups about contracts that the guardian signed or that are their children's, the newest first."""
     return await _views(session, [PersonalLookup.contract_id.in_(contracts_of(guardian_id))], after, limit)
+
+
+async def _within_a_day(session: AsyncSession, *criteria: ColumnElement[bool]) -> int:
+    lately = PersonalLookup.at > clock.now() - timedelta(days=1)
+    return await session.scalar(select(func.count()).select_from(PersonalLookup).where(lately, *criteria)) or 0
 
 
 def _checked(draft: LookupDraft) -> LookupDraft:

@@ -49,6 +49,11 @@ _CASH = text("""
     WHERE a.id = :account
 """)
 
+_RECOGNISED = text("""
+    SELECT coalesce(sum(t.amount_fen), 0)::bigint FROM ledger_account a JOIN transfer t ON t.debit = a.id
+    WHERE a.book_id = :book AND a.code = 'shortfall' AND t.kind = 'old_stock_recognised'
+""")
+
 
 async def reconcile(session: AsyncSession, bank_account_id: UUID, value_on: date) -> Reconciliation:
     """Hold the stored statement of one value day against the books, replacing what was found before.
@@ -143,8 +148,13 @@ async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple
         .where(BankMovement.bank_account_id == account.id, BankMovement.booked_as == fixed("taken"))
         .order_by(BankMovement.value_on.desc(), BankMovement.id.desc())
     )
+    debits = [Debit(_name(movement), movement.value_on, movement.amount_fen) for movement in taken]
+    if not debits:
+        return ()
     shortfall_fen = (await ledger.totals(session, account.book_id)).get(codes.SHORTFALL, 0)
-    return standing([Debit(_name(movement), movement.value_on, movement.amount_fen) for movement in taken], shortfall_fen)
+    # Old stock lacks its cash too; what was made good counts for the debits first, so that a bank that repays its own ends its break.
+    old_stock_fen = await session.scalar(_RECOGNISED, {"book": account.book_id}) or 0
+    return standing(debits, shortfall_fen - old_stock_fen)
 
 
 def _name(movement: BankMovement) -> str:

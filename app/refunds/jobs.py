@@ -1,4 +1,4 @@
-"""Refunds that a bank did not pay out."""
+"""Refunds that a bank did not pay out, and those of old stock that wait for funds."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from app.contracts import lifecycle
 from app.contracts import service as contracts
 from app.contracts.models import Lesson
 from app.db import District, fixed
-from app.refunds import rules
+from app.refunds import funding, rules
 from app.refunds.models import Refund, RefundLine
 from app.security import SYSTEM
 
@@ -45,6 +45,23 @@ async def restore_unpaid(district: District) -> int:
         except Exception:
             _log.exception("refunds.restore_failed", district=district.code, refund_id=str(refund_id))
     return restored
+
+
+async def fund(district: District) -> int:
+    """Instruct refunds of old stock that wait and are covered now; how many.
+
+    Each institution in its own transaction; one that fails is logged and stops no other.
+    """
+    async with district.reading() as session:
+        covered = await funding.due(session, _BATCH)
+    funded = 0
+    for institution_id in covered:
+        try:
+            async with district.transaction() as session:
+                funded += await funding.fund(session, institution_id)
+        except Exception:
+            _log.exception("refunds.fund_failed", district=district.code, institution_id=str(institution_id))
+    return funded
 
 
 async def _restore(session: AsyncSession, refund_id: UUID) -> bool:

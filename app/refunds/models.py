@@ -13,7 +13,10 @@ from app.db import Base, one_of
 
 
 class Refund(Base):
-    """退费. `refund_no` is the reference of its instruction, whose status is the refund's."""
+    """退费. `refund_no` is the reference of its instruction, whose status is the refund's.
+
+    That of old stock (存量) waits, without an instruction, until the institution has funded it; its money stays in escrow meanwhile.
+    """
 
     __tablename__ = "refund"
     __table_args__ = (
@@ -23,10 +26,11 @@ class Refund(Base):
         Index(None, "institution_id", "approved_at"),
         Index(None, "guardian_id", "approved_at"),
         Index(None, "approved_at"),
+        Index("ix_refund_waiting", "institution_id", "approved_at", "id", postgresql_where=text("funded_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    refund_no: Mapped[str] = mapped_column(ForeignKey("instruction.reference"), unique=True)
+    refund_no: Mapped[str] = mapped_column(unique=True)
     contract_id: Mapped[UUID] = mapped_column(ForeignKey("contract.id"))
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payment.id"))
     institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
@@ -37,6 +41,10 @@ class Refund(Base):
     finding: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """The rule that approved it, with its source."""
     approved_at: Mapped[datetime]
+    funded_at: Mapped[datetime | None]
+    """When its money was reserved: at once, but for old stock."""
+    payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
+    """Where old stock is paid to, as the guardian said: no payment of it came from anywhere. Empty until they have."""
 
 
 class RefundLine(Base):

@@ -23,6 +23,9 @@ from app.refunds.models import Refund, RefundLine
 from app.registry.models import ClassSession, Institution, Student, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
 
+WAITING = "waiting"
+"""The status of a refund that has no instruction yet, for want of cash."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefundLineView:
@@ -46,7 +49,10 @@ class RefundOffer:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """A refund; `status` and `ended_at` are its instruction's, `finding` the rule that approved it."""
+    """A refund; `status` and `ended_at` are its instruction's, `finding` the rule that approved it.
+
+    Of old stock the status is `waiting` until the institution has funded it; `payee_known` says whether it can be paid then.
+    """
 
     id: UUID
     refund_no: str
@@ -60,6 +66,7 @@ class RefundView:
     reason: str
     amount_fen: int
     status: str
+    payee_known: bool
     finding: dict[str, Any]
     approved_at: datetime
     ended_at: datetime | None
@@ -96,6 +103,11 @@ async def refunds_of_district(session: AsyncSession, after: Cursor | None = None
     return await _views(session, [], after, limit)
 
 
+async def waiting_refunds(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
+    """Refunds of old stock that wait for their institutions' funds, newest first; `after` is (approved_at, id) of the last one seen."""
+    return await _views(session, [Refund.funded_at.is_(None)], after, limit)
+
+
 async def refund_of_guardian(session: AsyncSession, guardian_id: UUID, refund_no: str) -> RefundView:
     """The guardian's own refund. Raises NotFound("refunds.not_found") for an absent one and somebody else's alike."""
     return _one(await _views(session, [Refund.contract_id.in_(contracts_of(guardian_id)), Refund.refund_no == refund_no], None, 1))
@@ -127,7 +139,7 @@ async def _views(session: AsyncSession, criteria: list[ColumnElement[bool]], aft
             .join(Institution, Institution.id == Refund.institution_id)
             .join(TrainingClass, TrainingClass.id == Contract.class_id)
             .join(Student, Student.id == Contract.student_id)
-            .join(Instruction, Instruction.reference == Refund.refund_no)
+            .outerjoin(Instruction, Instruction.reference == Refund.refund_no)
             .where(*criteria)
             .order_by(Refund.approved_at.desc(), Refund.id.desc())
             .limit(min(limit, PAGE))
@@ -165,9 +177,10 @@ def _view(row: Any, lines: list[RefundLineView]) -> RefundView:
         cause=refund.cause,
         reason=refund.reason,
         amount_fen=refund.amount_fen,
-        status=instruction.status,
+        status=instruction.status if instruction else WAITING,
+        payee_known=refund.funded_at is not None or refund.payee_id is not None,
         finding=refund.finding,
         approved_at=refund.approved_at,
-        ended_at=instruction.ended_at,
+        ended_at=instruction and instruction.ended_at,
         lines=lines,
     )

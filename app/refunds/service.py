@@ -1,5 +1,6 @@
 """Giving lessons back: their fees leave escrow for the payer. Each verb posts to the ledger once at most."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
@@ -7,14 +8,17 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock
+from app import audit, clock
 from app.audit import clean_reason
 from app.banking import service as banking
-from app.contracts import lifecycle
+from app.banking.payees import PayeeDraft, add_payee
+from app.banking.service import RefundOrder
+from app.contracts import charges, lifecycle
 from app.contracts import service as contracts
+from app.contracts.families import contracts_of
 from app.contracts.models import UNTAUGHT, Contract, Lesson
 from app.db import district_of
-from app.errors import Conflict, NotFound, Refused
+from app.errors import BadInput, Conflict, NotFound, Refused
 from app.ids import number, uuid7
 from app.ledger import codes
 from app.lessons.models import Dispute
@@ -25,8 +29,13 @@ from app.refunds.models import Refund, RefundLine
 from app.security import Parent, SupervisionStaff
 
 
-async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reason: str) -> Refund:
+async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reason: str, payee: PayeeDraft | None = None) -> list[Refund]:
     """Give the untaught lessons of the parent's own contract back at their allocated prices (fen), approved by rule at once.
+
+    One refund for each payment that they were paid by, in the order of the lessons. Nothing more is charged afterwards.
+
+    Old stock (存量) came from nowhere that it could go back to: it goes to the payee, once the institution has funded it (`jobs.fund`).
+    For it raises BadInput "refunds.payee_needed" and those of `payees.add_payee`.
 
     Raises BadInput "reason.invalid", NotFound "contracts.not_found", Refused "refunds.not_paid" for a contract that was
     never paid and "refunds.nothing_left" where no lesson is untaught, and banking's refusals.
@@ -39,8 +48,37 @@ async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reas
     lessons = await lifecycle.lock_lessons(session, Lesson.contract_id == contract_id, Lesson.status.in_(UNTAUGHT))
     if not lessons:
         raise Refused("refunds.nothing_left", "没有可退的课时：已上课的课时待确认或裁决，其余已退或已确认")
+    if contract.old_stock and payee is None:
+        raise BadInput("refunds.payee_needed", "存量合同的学费不是经本平台付的，请填写收款账户", field="payee_account_no")
     finding = rules.untaught(pack_for(district_of(session), clock.today()), len(lessons))
-    return await _give_back(session, contract, lessons, "guardian", reason, finding, parent.actor)
+    await charges.give_up(session, [contract.id])
+    refunds = await _give_back(session, contract, lessons, "guardian", reason, finding, parent.actor)
+    if contract.old_stock and payee is not None:
+        payee_id = (await add_payee(session, payee)).id
+        for refund in refunds:
+            refund.payee_id = payee_id
+        await session.flush()
+    return refunds
+
+
+async def name_payee(session: AsyncSession, parent: Parent, refund_no: str, payee: PayeeDraft) -> Refund:
+    """Say where old stock is to be paid that an officer ruled to return, or say it anew while it waits.
+
+    Raises NotFound "refunds.not_found", Conflict "refunds.not_waiting", and what `payees.add_payee` raises.
+    """
+    refund = await session.scalar(
+        select(Refund)
+        .where(Refund.refund_no == refund_no, Refund.contract_id.in_(contracts_of(parent.guardian_id)))
+        .with_for_update(key_share=True)
+    )
+    if refund is None:
+        raise NotFound("refunds.not_found", "没有这笔退费")
+    if refund.funded_at is not None:
+        raise Conflict("refunds.not_waiting", "这笔退费已不在等待资金，收款账户不能再改")
+    refund.payee_id = (await add_payee(session, payee)).id
+    await session.flush()
+    await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
+    return refund
 
 
 async def give_back(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, reason: str) -> Refund:
@@ -57,7 +95,8 @@ async def give_back(session: AsyncSession, officer: SupervisionStaff, lesson_id:
     latest = await session.scalar(select(Dispute).where(Dispute.lesson_id == lesson_id).order_by(Dispute.opened_at.desc()).limit(1))
     if not disputed or latest is None or latest.ruling != "return":
         raise Conflict("refunds.not_ruled", "该课时没有退还裁决")
-    return await _give_back(session, contract, disputed, "ruling", reason, rules.ruled(latest.id), officer.actor)
+    [refund] = await _give_back(session, contract, disputed, "ruling", reason, rules.ruled(latest.id), officer.actor)
+    return refund
 
 
 async def _give_back(
@@ -68,32 +107,50 @@ async def _give_back(
     reason: str,
     finding: dict[str, Any],
     posted_by: str,
-) -> Refund:
-    """Refund lessons of one contract, all locked, with their fees reserved for the instruction to the bank."""
-    payment = await session.get_one(Payment, lessons[0].payment_id)
-    assert payment.movement_id is not None
-    amount_fen = sum(lesson.price_fen for lesson in lessons)
-    refund_id, now = uuid7(), clock.now()
+) -> list[Refund]:
+    """Refund lessons, all locked with their contract, a refund for each payment, with their fees reserved for the instructions to the bank.
+
+    Old stock is not reserved: that would take the cash of others. Its fees wait in escrow.
+    """
+    by_payment: dict[UUID, list[Lesson]] = defaultdict(list)
+    for lesson in sorted(lessons, key=lambda lesson: lesson.number):
+        assert lesson.payment_id is not None
+        by_payment[lesson.payment_id].append(lesson)
+    payments = {payment.id: payment for payment in await session.scalars(select(Payment).where(Payment.id.in_(by_payment)))}
+    refunds = [
+        _refund(contract, payments[payment_id], sum(lesson.price_fen for lesson in paid), cause, reason, finding, district_of(session))
+        for payment_id, paid in by_payment.items()
+    ]
     lines = [
-        RefundLine(refund_id=refund_id, lesson_id=lesson.id, amount_fen=lesson.price_fen, status_before=lesson.status, live=True)
-        for lesson in lessons
+        RefundLine(refund_id=refund.id, lesson_id=lesson.id, amount_fen=lesson.price_fen, status_before=lesson.status, live=True)
+        for refund in refunds
+        for lesson in by_payment[refund.payment_id]
     ]
     for lesson in lessons:
-        lesson.status, lesson.changed_at = "refunded", now
+        lesson.status, lesson.changed_at = "refunded", clock.now()
     await session.flush()
     await lifecycle.close_if_done(session, [contract.id])
-    instruction = await banking.instruct_refund(
-        session,
-        reference=number("R", district_of(session)),
-        book_id=contract.institution_id,
-        original=payment.movement_id,
-        source=codes.escrow(payment.id),
-        amount_fen=amount_fen,
-        posted_by=posted_by,
-    )
-    refund = Refund(
-        id=refund_id,
-        refund_no=instruction.reference,
+    orders = [
+        RefundOrder(refund.refund_no, refund.institution_id, original, codes.escrow(refund.payment_id), refund.amount_fen)
+        for refund in refunds
+        if (original := payments[refund.payment_id].movement_id) is not None
+    ]
+    if orders:
+        await banking.instruct_refunds(session, orders, posted_by)
+    session.add_all(refunds)
+    await session.flush()
+    session.add_all(lines)
+    await session.flush()
+    return refunds
+
+
+def _refund(
+    contract: Contract, payment: Payment, amount_fen: int, cause: str, reason: str, finding: dict[str, Any], district: str
+) -> Refund:
+    now = clock.now()
+    return Refund(
+        id=uuid7(),
+        refund_no=number("R", district),
         contract_id=contract.id,
         payment_id=payment.id,
         institution_id=contract.institution_id,
@@ -103,9 +160,5 @@ async def _give_back(
         amount_fen=amount_fen,
         finding=finding,
         approved_at=now,
+        funded_at=None if payment.old_stock else now,
     )
-    session.add(refund)
-    await session.flush()
-    session.add_all(lines)
-    await session.flush()
-    return refund

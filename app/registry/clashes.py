@@ -3,22 +3,25 @@
 Whoever changes an institution's timetable locks the institution first, so there is one at a time; two constraints see to it as well.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import Conflict
 from app.registry.rules import shanghai
 
-_FIRST_CLASH = text("""
-    SELECT class_session.starts_at, class_session.number, training_class.name AS class_name, teacher.name AS teacher_name,
-        teacher.id = planned.teacher_id AS same_teacher, class_session.class_id = :class AS same_class, class_session.room
+_CLASHES = text("""
+    SELECT DISTINCT ON (planned.position) planned.position - 1 AS position, class_session.starts_at, class_session.number,
+        training_class.name AS class_name, teacher.name AS teacher_name, teacher.id = planned.teacher_id AS same_teacher,
+        class_session.class_id = :class AS same_class, class_session.room
     FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:teachers AS uuid[]), CAST(:campuses AS uuid[]),
-        CAST(:rooms AS text[])) AS planned (starts_at, ends_at, teacher_id, campus_id, room)
+        CAST(:rooms AS text[])) WITH ORDINALITY AS planned (starts_at, ends_at, teacher_id, campus_id, room, position)
     JOIN class_session ON class_session.institution_id = :institution AND class_session.status <> 'cancelled'
         AND class_session.starts_at < planned.ends_at AND class_session.ends_at > planned.starts_at
         AND class_session.starts_at > planned.starts_at - interval '1 day'
@@ -28,7 +31,7 @@ _FIRST_CLASH = text("""
         AND (teacher.id = planned.teacher_id OR class_session.class_id = :class
             OR (class_session.room, coalesce(class_session.campus_id, :institution))
                 = (planned.room, coalesce(planned.campus_id, :institution)))
-    ORDER BY planned.starts_at, class_session.starts_at LIMIT 1
+    ORDER BY planned.position, class_session.starts_at
 """)
 
 
@@ -51,6 +54,15 @@ async def refuse_clashes(
     The class session `itself` is not in its own way. Raises Conflict("registry.teacher_taken", "registry.room_taken",
     "registry.class_taken") naming the class session that is.
     """
+    found = await clashes(session, institution_id, planned, class_id, itself)
+    if found:
+        raise found[min(found, key=lambda position: planned[position].starts_at)]
+
+
+async def clashes(
+    session: AsyncSession, institution_id: UUID, planned: Sequence[Meeting], class_id: UUID | None = None, itself: UUID | None = None
+) -> dict[int, Conflict]:
+    """The same for all of these times: what is in the way of which, by its place in the list."""
     facts = {
         "institution": institution_id,
         "class": class_id,
@@ -61,12 +73,29 @@ async def refuse_clashes(
         "campuses": [each.campus_id for each in planned],
         "rooms": [each.room for each in planned],
     }
-    clash = (await session.execute(_FIRST_CLASH, facts)).one_or_none()
-    if clash is None:
-        return
+    return {clash.position: _conflict(clash) for clash in await session.execute(_CLASHES, facts)}
+
+
+def overlapping(institution_id: UUID, planned: Sequence[Meeting]) -> Iterator[tuple[int, int]]:
+    """Pairs of these times, by their places in the list, at which one teacher or one room would be taken twice."""
+    taken: dict[tuple[UUID, str | None], list[int]] = defaultdict(list)
+    for position, each in enumerate(planned):
+        taken[each.teacher_id, None].append(position)
+        if each.room is not None:
+            taken[each.campus_id or institution_id, each.room].append(position)
+    for positions in taken.values():
+        positions.sort(key=lambda position: planned[position].starts_at)
+        last = positions[0]
+        for position in positions[1:]:
+            if planned[position].starts_at < planned[last].ends_at:
+                yield last, position
+            last = max(last, position, key=lambda position: planned[position].ends_at)
+
+
+def _conflict(clash: Row[Any]) -> Conflict:
     taken = f"{shanghai(clash.starts_at)} 已有“{clash.class_name}”第 {clash.number} 次课"
     if clash.same_class:
-        raise Conflict("registry.class_taken", f"本班在 {shanghai(clash.starts_at)} 已有第 {clash.number} 次课", field="starts_at")
+        return Conflict("registry.class_taken", f"本班在 {shanghai(clash.starts_at)} 已有第 {clash.number} 次课", field="starts_at")
     if clash.same_teacher:
-        raise Conflict("registry.teacher_taken", f"教师{clash.teacher_name}在 {taken}", field="teacher_id")
-    raise Conflict("registry.room_taken", f"教室{clash.room}在 {taken}", field="room")
+        return Conflict("registry.teacher_taken", f"教师{clash.teacher_name}在 {taken}", field="teacher_id")
+    return Conflict("registry.room_taken", f"教室{clash.room}在 {taken}", field="room")

@@ -1,8 +1,12 @@
 """班课备案: an institution files a class with its schedule, officers decide about it, and only then it enrols."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
@@ -12,12 +16,21 @@ from app.ids import uuid7
 from app.registry import institutions, judging, rules, teachers
 from app.registry.clashes import Meeting, refuse_clashes
 from app.registry.courses import Course
+from app.registry.judging import Judgement
 from app.registry.models import ClassSession, Institution, TrainingClass
 from app.registry.rules import ClassDraft
 from app.security import InstitutionStaff, SupervisionStaff
 
 ALREADY_DECIDED = "由登记部门直接录入"
 """What stands as the reason of a class that was entered approved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """A clean draft with what the rules say about it."""
+
+    draft: ClassDraft
+    judgement: Judgement
 
 
 async def file_class(session: AsyncSession, staff: InstitutionStaff, draft: ClassDraft) -> Course:
@@ -30,6 +43,28 @@ async def file_class(session: AsyncSession, staff: InstitutionStaff, draft: Clas
     course = await _enter(session, staff.institution_id, draft)
     await audit.record(session, staff.actor, "registry.class_filed", f"class:{course.training_class.id}")
     return course
+
+
+async def file_classes(session: AsyncSession, actor: str, institution_id: UUID, filings: Sequence[Filing]) -> None:
+    """File several classes of a locked institution that all passed what `file_class` asks of one."""
+    now = clock.now()
+    values = [_values(institution_id, filing, now) for filing in filings]
+    await session.execute(insert(TrainingClass), [class_values for class_values, _ in values])
+    await session.execute(insert(ClassSession), [each for _, session_values in values for each in session_values])
+    await audit.record_all(session, actor, "registry.class_filed", [f"class:{class_values['id']}" for class_values, _ in values])
+
+
+def check_draft(draft: ClassDraft) -> ClassDraft:
+    """The draft cleaned and complete, all of it still to come. Raises BadInput naming the first field that does not hold."""
+    now = clock.now()
+    draft = rules.check_class(draft, now)
+    rules.check_to_come(draft.sessions, now)
+    return draft
+
+
+def meetings_of(draft: ClassDraft) -> list[Meeting]:
+    """When, by whom and where the class would meet."""
+    return [Meeting(starts_at, ends_at, draft.teacher_id, draft.campus_id, draft.room) for starts_at, ends_at in draft.sessions]
 
 
 async def open_class(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
@@ -49,7 +84,7 @@ async def approve_class(session: AsyncSession, officer: SupervisionStaff, class_
     """
     filed = await _decide(session, officer, class_id, "opened", reason)
     institution = await session.get_one(Institution, filed.institution_id)
-    _refuse_closed(institution)
+    refuse_closed(institution)
     return filed
 
 
@@ -87,59 +122,66 @@ async def close_class(session: AsyncSession, staff: InstitutionStaff, class_id: 
 
 async def _enter(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
     now = clock.now()
-    draft = rules.check_class(draft, now)
-    rules.check_to_come(draft.sessions, now)
+    draft = check_draft(draft)
     institution = await institutions.lock(session, institution_id)
-    _refuse_closed(institution)
+    refuse_closed(institution)
     teacher = await teachers.own_teacher(session, institution_id, draft.teacher_id)
     if draft.campus_id is not None:
         await institutions.own_campus(session, institution_id, draft.campus_id)
     judgement = await judging.judge_filing(session, institution, teacher, draft)
-    planned = [Meeting(starts_at, ends_at, draft.teacher_id, draft.campus_id, draft.room) for starts_at, ends_at in draft.sessions]
-    await refuse_clashes(session, institution_id, planned)
-    training_class = TrainingClass(
-        id=uuid7(),
-        institution_id=institution_id,
-        teacher_id=draft.teacher_id,
-        name=draft.name,
-        subject=draft.subject,
-        mode=draft.mode,
-        price_fen=draft.price_fen,
-        listed_price_fen=draft.listed_price_fen,
-        lesson_count=draft.lesson_count,
-        lesson_minutes=draft.lesson_minutes,
-        seats=draft.seats,
-        materials=list(draft.materials),
-        campus_id=draft.campus_id,
-        room=draft.room,
-        starts_on=business_date(draft.sessions[0][0]),
-        ends_on=business_date(draft.sessions[-1][1]),
-        status="filed",
-        created_at=now,
-        judged_by=judgement.edition,
-        findings=judgement.told(),
-    )
+    await refuse_clashes(session, institution_id, meetings_of(draft))
+    class_values, session_values = _values(institution_id, Filing(draft, judgement), now)
+    training_class = TrainingClass(**class_values)
     session.add(training_class)
     await session.flush()
-    sessions = [_session_of(training_class, number, meeting) for number, meeting in enumerate(planned, start=1)]
+    sessions = [ClassSession(**values) for values in session_values]
     session.add_all(sessions)
     await session.flush()
     return Course(training_class, institution, sessions)
 
 
-def _session_of(training_class: TrainingClass, number: int, meeting: Meeting) -> ClassSession:
-    return ClassSession(
-        id=uuid7(),
-        class_id=training_class.id,
-        institution_id=training_class.institution_id,
-        number=number,
-        starts_at=meeting.starts_at,
-        ends_at=meeting.ends_at,
-        teacher_id=meeting.teacher_id,
-        campus_id=meeting.campus_id,
-        room=meeting.room,
-        status="scheduled",
-    )
+def _values(institution_id: UUID, filing: Filing, now: datetime) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The columns of a filed class and of its class sessions."""
+    draft = filing.draft
+    class_values = {
+        "id": uuid7(),
+        "institution_id": institution_id,
+        "teacher_id": draft.teacher_id,
+        "name": draft.name,
+        "subject": draft.subject,
+        "mode": draft.mode,
+        "price_fen": draft.price_fen,
+        "listed_price_fen": draft.listed_price_fen,
+        "lesson_count": draft.lesson_count,
+        "lesson_minutes": draft.lesson_minutes,
+        "seats": draft.seats,
+        "materials": list(draft.materials),
+        "campus_id": draft.campus_id,
+        "room": draft.room,
+        "most_unpaid": draft.most_unpaid,
+        "starts_on": business_date(draft.sessions[0][0]),
+        "ends_on": business_date(draft.sessions[-1][1]),
+        "status": "filed",
+        "created_at": now,
+        "judged_by": filing.judgement.edition,
+        "findings": filing.judgement.told(),
+    }
+    session_values = [
+        {
+            "id": uuid7(),
+            "class_id": class_values["id"],
+            "institution_id": institution_id,
+            "number": number,
+            "starts_at": meeting.starts_at,
+            "ends_at": meeting.ends_at,
+            "teacher_id": meeting.teacher_id,
+            "campus_id": meeting.campus_id,
+            "room": meeting.room,
+            "status": "scheduled",
+        }
+        for number, meeting in enumerate(meetings_of(draft), start=1)
+    ]
+    return class_values, session_values
 
 
 async def _decide(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, status: str, reason: str) -> TrainingClass:
@@ -159,6 +201,7 @@ async def _decide(session: AsyncSession, officer: SupervisionStaff, class_id: UU
     return decided
 
 
-def _refuse_closed(institution: Institution) -> None:
+def refuse_closed(institution: Institution) -> None:
+    """Raises Refused("registry.institution_not_open") for an institution that may not enrol."""
     if institution.status != "approved":
         raise Refused("registry.institution_not_open", "机构已被暂停或注销，不能开班")

@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import NotFound, Refused
-from app.registry.institutions import check_may_sell
 from app.registry.models import ClassSession, Institution, TrainingClass
 from app.security import InstitutionStaff
 
@@ -39,11 +38,21 @@ async def course_of(session: AsyncSession, class_id: UUID) -> Course:
     return await _course(session, training_class)
 
 
+async def courses_taught(session: AsyncSession, institution_id: UUID) -> dict[UUID, Course]:
+    """An institution's approved classes, those that take nobody new too, locked the same way as `courses_for_sale` locks them."""
+    taught = TrainingClass.institution_id == institution_id, TrainingClass.status.in_(("opened", "closed"))
+    locked = select(TrainingClass).where(*taught).order_by(TrainingClass.id).with_for_update(key_share=True)
+    classes = (await session.scalars(locked, execution_options={"populate_existing": True})).all()
+    institution = await _institution(session, institution_id)
+    sessions = await _schedules(session, [each.id for each in classes])
+    return {each.id: Course(each, institution, sessions[each.id]) for each in classes}
+
+
 async def courses_for_sale(session: AsyncSession, class_ids: Collection[UUID]) -> dict[UUID, Course]:
     """Several of them by class, with the class rows locked in the order of their ids, so that whoever counts their seats counts alone.
 
-    Raises NotFound("registry.class_not_found"), Refused("registry.class_not_open") where a class or its institution may not enrol,
-    Refused("registry.sales_paused", "registry.blacklisted") where its institution may sell nothing new.
+    Whether the institution may sell anything new is still to be judged (`institutions.check_may_sell`).
+    Raises NotFound("registry.class_not_found"), Refused("registry.class_not_open") where a class or its institution may not enrol.
     """
     locked = select(TrainingClass).where(TrainingClass.id.in_(class_ids)).order_by(TrainingClass.id).with_for_update(key_share=True)
     classes = (await session.scalars(locked, execution_options={"populate_existing": True})).all()
@@ -51,15 +60,19 @@ async def courses_for_sale(session: AsyncSession, class_ids: Collection[UUID]) -
         raise _no_class()
     chosen = Institution.id.in_({each.institution_id for each in classes})
     institutions = {each.id: each for each in await session.scalars(select(Institution).where(chosen))}
+    sessions = await _schedules(session, class_ids)
+    for each in classes:
+        if each.status != "opened" or institutions[each.institution_id].status != "approved":
+            raise Refused("registry.class_not_open", "该班级目前不招生")
+    return {each.id: Course(each, institutions[each.institution_id], sessions[each.id]) for each in classes}
+
+
+async def _schedules(session: AsyncSession, class_ids: Collection[UUID]) -> dict[UUID, list[ClassSession]]:
     sessions: dict[UUID, list[ClassSession]] = defaultdict(list)
     schedule = select(ClassSession).where(ClassSession.class_id.in_(class_ids)).order_by(ClassSession.class_id, ClassSession.number)
     for row in await session.scalars(schedule):
         sessions[row.class_id].append(row)
-    for each in classes:
-        if each.status != "opened" or institutions[each.institution_id].status != "approved":
-            raise Refused("registry.class_not_open", "该班级目前不招生")
-        check_may_sell(institutions[each.institution_id])
-    return {each.id: Course(each, institutions[each.institution_id], sessions[each.id]) for each in classes}
+    return sessions
 
 
 async def _institution(session: AsyncSession, institution_id: UUID) -> Institution:

@@ -3,7 +3,7 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock, crypto, sealing
-from app.errors import Conflict, NotFound, Refused
+from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
 from app.ids import uuid7
 from app.registry import consenting, rules
 from app.registry.models import Guardian, Guardianship, Student
@@ -53,7 +53,8 @@ async def guardian_for_phone(session: AsyncSession, phone: str) -> Guardian:
 
 async def guardians_for_phones(session: AsyncSession, phones: Sequence[str]) -> list[Guardian]:
     """The same for several phone numbers in their order."""
-    indexes = {phone: crypto.phone_indexes(phone) for phone in (crypto.normal_phone(each) for each in phones)}
+    phones = [crypto.normal_phone(phone) for phone in phones]
+    indexes = {phone: crypto.phone_indexes(phone) for phone in phones}
     guardians = await _known(session, indexes)
     rows = []
     for phone in sorted(indexes.keys() - guardians.keys()):
@@ -61,9 +62,14 @@ async def guardians_for_phones(session: AsyncSession, phones: Sequence[str]) -> 
         phone_enc = sealing.seal(phone, "guardian", "phone_enc", guardian_id)
         rows.append({"id": guardian_id, "phone_index": indexes[phone][0], "phone_enc": phone_enc, "created_at": clock.now()})
     if rows:
-        await session.execute(insert(Guardian).values(rows).on_conflict_do_nothing(index_elements=[Guardian.phone_index]))
+        await session.execute(insert(Guardian).on_conflict_do_nothing(index_elements=[Guardian.phone_index]), rows)
         guardians = await _known(session, indexes)
-    return [guardians[crypto.normal_phone(phone)] for phone in phones]
+    return [guardians[phone] for phone in phones]
+
+
+async def known_guardians(session: AsyncSession, phones: Collection[str]) -> dict[str, Guardian]:
+    """Those of some normalised phones that are entered, by phone."""
+    return await _known(session, {phone: crypto.phone_indexes(phone) for phone in phones})
 
 
 async def add_student(
@@ -93,33 +99,35 @@ async def enter_students(session: AsyncSession, drafts: Sequence[ChildDraft]) ->
     a guardian agrees."""
     guardian_ids = {draft.guardian_id for draft in drafts}
     await session.execute(select(Guardian.id).where(Guardian.id.in_(guardian_ids)).order_by(Guardian.id).with_for_update(key_share=True))
-    known = await _children_by_name(session, guardian_ids)
-    new, students, now = [], [], clock.now()
-    for draft in drafts:
-        name, birth_month = rules.clean_text(draft.name, "name", "学生姓名", 40), rules.birth_month(draft.birth_month, clock.today())
-        stage = rules.child_stage(draft.stage)
-        children = known[draft.guardian_id]
-        same = children.get(name_key(name))
-        if same is None:
-            if len(children) >= MAX_CHILDREN:
-                raise Refused("registry.too_many_children", f"一位家长最多登记 {MAX_CHILDREN} 名学生")
-            student_id = uuid7()
-            same = children[name_key(name)] = Student(
-                id=student_id,
-                name_enc=sealing.seal(name, "student", "name_enc", student_id),
-                birth_month_enc=sealing.seal(birth_month, "student", "birth_month_enc", student_id),
-                stage=stage,
-                created_at=now,
-            )
-            new.append((draft.guardian_id, same))
-        elif birth_month_of(same) != birth_month:
-            raise _known_otherwise()
-        students.append(same)
-    session.add_all(student for _, student in new)
+    students, new = [], dict[Student, UUID]()
+    for draft, found in zip(drafts, await recognise(session, drafts), strict=True):
+        if isinstance(found, DomainError):
+            raise found
+        students.append(found)
+        if found not in session:
+            new.setdefault(found, draft.guardian_id)
+    session.add_all(new)
     await session.flush()
-    session.add_all(Guardianship(guardian_id=guardian_id, student_id=student.id, since=now) for guardian_id, student in new)
+    now = clock.now()
+    session.add_all(Guardianship(guardian_id=guardian_id, student_id=student.id, since=now) for student, guardian_id in new.items())
     await session.flush()
     return students
+
+
+async def recognise(session: AsyncSession, drafts: Sequence[ChildDraft]) -> list[Student | DomainError]:
+    """For each draft the child that it is: one that is entered, one drawn up anew, or why it cannot be entered. Nothing is stored."""
+    known = await _children_by_name(session, {draft.guardian_id for draft in drafts})
+    return [_recognised(known[draft.guardian_id], draft) for draft in drafts]
+
+
+def check_child(draft: ChildDraft) -> ChildDraft:
+    """The draft cleaned. Raises BadInput naming the field."""
+    return replace(
+        draft,
+        name=rules.clean_text(draft.name, "name", "学生姓名", 40),
+        birth_month=rules.birth_month(draft.birth_month, clock.today()),
+        stage=rules.child_stage(draft.stage),
+    )
 
 
 async def correct_student(session: AsyncSession, parent: Parent, student_id: UUID, draft: Correction) -> Student:
@@ -174,12 +182,14 @@ async def guard_all(session: AsyncSession, pairs: Collection[tuple[UUID, UUID]])
 
 
 async def guard_for_contract(session: AsyncSession, pairs: Collection[tuple[UUID, UUID]]) -> None:
-    """The same where children are to be contracted for: locked against their erasure until the commit, and every guardian agrees.
+    """The same where children are to be contracted for: every guardian agrees, and the children are locked until the commit.
+
+    So nobody erases them meanwhile, and nobody sells them something else that would have to count with this sale.
 
     Raises also Refused("registry.consent_needed").
     """
     chosen = Student.id.in_({student_id for _, student_id in pairs})
-    locked = select(Student.consent_version).where(chosen).order_by(Student.id).with_for_update(read=True, key_share=True)
+    locked = select(Student.consent_version).where(chosen).order_by(Student.id).with_for_update(key_share=True)
     versions = (await session.scalars(locked)).all()
     await guard_all(session, pairs)
     if any(version != consenting.CURRENT for version in versions):
@@ -256,6 +266,28 @@ def phone_of(guardian: Guardian) -> str:
 def no_student() -> NotFound:
     """Absent, or somebody else's; to be raised."""
     return NotFound("registry.student_not_found", "没有这名学生", field="student_id")
+
+
+def _recognised(children: dict[str, Student], draft: ChildDraft) -> Student | DomainError:
+    """The child among its guardian's, whom a new one joins."""
+    try:
+        draft = check_child(draft)
+    except BadInput as refused:
+        return refused
+    same = children.get(name_key(draft.name))
+    if same is not None:
+        return same if birth_month_of(same) == draft.birth_month else _known_otherwise()
+    if len(children) >= MAX_CHILDREN:
+        return Refused("registry.too_many_children", f"一位家长最多登记 {MAX_CHILDREN} 名学生")
+    student_id = uuid7()
+    new = children[name_key(draft.name)] = Student(
+        id=student_id,
+        name_enc=sealing.seal(draft.name, "student", "name_enc", student_id),
+        birth_month_enc=sealing.seal(draft.birth_month, "student", "birth_month_enc", student_id),
+        stage=draft.stage,
+        created_at=clock.now(),
+    )
+    return new
 
 
 async def _known(session: AsyncSession, indexes: dict[str, list[bytes]]) -> dict[str, Guardian]:

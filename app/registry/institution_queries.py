@@ -86,6 +86,14 @@ class TeacherView:
     created_at: datetime
 
 
+async def institution_by_code(session: AsyncSession, credit_code: str) -> Institution:
+    """The institution of a unified social credit code. Raises NotFound("registry.institution_not_found")."""
+    found: Institution | None = await session.scalar(select(Institution).where(Institution.credit_code == credit_code))
+    if found is None:
+        raise NotFound("registry.institution_not_found", "没有这家机构")
+    return found
+
+
 async def entry(session: AsyncSession, institution_id: UUID) -> Entry:
     """An institution's entry with its latest 100 changes. Raises NotFound("registry.institution_not_found")."""
     found = await institution(session, institution_id)

@@ -1,8 +1,8 @@
 """A class as it is filed, and a meeting as it is moved, held against the rule pack of the day."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +11,7 @@ from app import clock
 from app.clock import business_date
 from app.db import district_of
 from app.errors import Refused
-from app.policy.catalogue import Mode, Stage
+from app.policy.catalogue import DayKind, Mode, Stage
 from app.policy.charging import months_later
 from app.policy.days import kinds_of
 from app.policy.facts import ClassFacts
@@ -43,11 +43,15 @@ async def judge_filing(session: AsyncSession, institution: Institution, teacher:
     Raises Refused("registry.rule") with the findings that forbid it, what `check_may_teach` raises.
     """
     pack = pack_for(district_of(session), clock.today())
-    facts = await class_facts(session, pack, institution, teacher, draft, draft.sessions)
+    return judge_draft(pack, teacher, draft, await class_facts(session, pack, institution, teacher, draft, draft.sessions))
+
+
+def judge_draft(pack: Pack, teacher: Teacher, draft: ClassDraft, facts: ClassFacts) -> Judgement:
+    """The same by a pack and facts that are known already. Raises what `judge_filing` raises."""
     findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, draft.price_fen, draft.lesson_count)]
     judgement = _passed(pack, findings, "按规定不能这样开班")
     for starts_at, _ in (draft.sessions[0], draft.sessions[-1]):
-        check_may_teach(teacher, draft.subject, institution.kind, business_date(starts_at))
+        check_may_teach(teacher, draft.subject, facts.kind, business_date(starts_at))
     return judgement
 
 
@@ -84,8 +88,25 @@ async def class_facts(
 
     Raises Refused("policy.year_missing") where the pack asks what sort of days they are on and the calendar does not know.
     """
-    rule = pack.find("time.subject")
     dates = {business_date(starts_at) for starts_at, _ in meetings}
+    kinds = await kinds_of(session, dates) if asks_for_days(pack, institution) else None
+    return facts_of(institution, teacher, training_class, meetings, kinds)
+
+
+def asks_for_days(pack: Pack, institution: Institution) -> bool:
+    """Whether a pack asks what sort of days an institution teaches on."""
+    rule = pack.find("time.subject")
+    return rule is not None and rule.binds(institution.kind)
+
+
+def facts_of(
+    institution: Institution,
+    teacher: Teacher,
+    training_class: ClassDraft | TrainingClass,
+    meetings: Sequence[tuple[datetime, datetime]],
+    kinds: Mapping[date, DayKind] | None,
+) -> ClassFacts:
+    """The same where the sorts of the days are known already."""
     return ClassFacts(
         kind=institution.kind,
         stage=cast(Stage | None, institution.stage),
@@ -93,7 +114,7 @@ async def class_facts(
         class_size=training_class.seats,
         lesson_minutes=training_class.lesson_minutes,
         meetings=meetings,
-        days=await kinds_of(session, dates) if rule is not None and rule.binds(institution.kind) else None,
+        days=kinds,
         certificate_covers=covers(teacher.certificate_subject, training_class.subject),
         certificate_to_on=teacher.certificate_to_on,
         serving_school_teacher=teacher.serving_school_teacher,

@@ -213,6 +213,7 @@ class TrainingClass(Base):
         Check("lesson_count BETWEEN 1 AND 500", name="lesson_count"),
         Check("lesson_minutes BETWEEN 1 AND 720", name="lesson_minutes"),
         Check("seats BETWEEN 1 AND 500", name="seats"),
+        Check("most_unpaid BETWEEN 0 AND 20", name="most_unpaid"),
         one_of("mode", "onsite", "online"),
         Check("mode = 'onsite' OR num_nonnulls(campus_id, room) = 0", name="place"),
         one_of("status", "filed", "opened", "refused", "closed"),
@@ -236,6 +237,8 @@ class TrainingClass(Base):
     """What is taught in each class session, breaks left out."""
     seats: Mapped[int] = mapped_column(Integer)
     """Also the class size (班额) that the band of the guide price goes by."""
+    most_unpaid: Mapped[int] = mapped_column(Integer, server_default="2")
+    """先学后付: with so many lessons taught and unpaid a child is not taught the next; 0 where the class is only paid in advance."""
     materials: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """教材清单, as filed."""
     campus_id: Mapped[UUID | None] = mapped_column(ForeignKey("campus.id"))

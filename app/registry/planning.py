@@ -1,6 +1,6 @@
 """A schedule out of a weekly pattern and the district's calendar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clock import business_date
 from app.policy import days
+from app.policy.catalogue import DayKind
 from app.registry.schedules import Pattern, meetings
 
 _SATURDAY = 5
@@ -30,12 +31,20 @@ async def plan(session: AsyncSession, pattern: Pattern, *, skip_holidays: bool) 
     found = meetings(pattern)
     if not skip_holidays:
         return Plan(found)
-    known_years, holidays = set(await days.years(session)), set[date]()
+    return lay_out(pattern, await days.known_between(session, pattern.first_on, pattern.last_possible_on))
+
+
+def lay_out(pattern: Pattern, kinds: Mapping[date, DayKind]) -> Plan:
+    """The same without holidays, by days that are known already. Raises BadInput naming the pattern's field."""
+    known_years, holidays = {on.year for on in kinds}, set[date]()
     while True:
+        found = meetings(replace(pattern, skipped={*pattern.skipped, *holidays}))
         dates = {business_date(starts_at) for starts_at, _ in found}
-        kinds = await days.kinds_of(session, [on for on in dates if on.year in known_years])
-        new = {on for on, kind in kinds.items() if kind == "holiday" or (kind == "rest" and on.weekday() < _SATURDAY)}
+        new = {on for on in dates if _is_free(on, kinds.get(on))}
         if not new:
             return Plan(found, sorted(holidays), sorted({on.year for on in dates} - known_years))
         holidays |= new
-        found = meetings(replace(pattern, skipped={*pattern.skipped, *holidays}))
+
+
+def _is_free(on: date, kind: DayKind | None) -> bool:
+    return kind == "holiday" or (kind == "rest" and on.weekday() < _SATURDAY)

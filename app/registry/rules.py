@@ -19,6 +19,7 @@ from app.policy.catalogue import KINDS
 
 MAX_LESSONS = 500
 MAX_SEATS = 500
+MOST_UNPAID = 20
 MAX_MATERIALS = 50
 MODES = ("onsite", "online")
 """线下, 线上."""
@@ -97,6 +98,7 @@ class ClassDraft:
     """What a class is filed with. `sessions` are (starts_at, ends_at) pairs of aware instants.
 
     Unless said otherwise the posted price is the price, and a lesson lasts as long as the shortest session, in whole minutes.
+    `most_unpaid` lessons may be taught and not paid yet (先学后付); with 0 the class is only paid in advance.
     """
 
     teacher_id: UUID
@@ -112,6 +114,7 @@ class ClassDraft:
     materials: Sequence[str] = ()
     campus_id: UUID | None = None
     room: str | None = None
+    most_unpaid: int = 2
 
 
 def refuse(field: str, message_zh: str) -> BadInput:
@@ -280,6 +283,8 @@ def check_class(draft: ClassDraft, now: datetime) -> ClassDraft:
     listed_price_fen = draft.price_fen if draft.listed_price_fen is None else draft.listed_price_fen
     if not draft.price_fen <= listed_price_fen <= MAX_FEN:
         raise refuse("listed_price_fen", "公示价不能低于班级总价，也不能超过上限")
+    if not 0 <= draft.most_unpaid <= MOST_UNPAID:
+        raise refuse("most_unpaid", f"先学后付最多可欠的课时数须为 0 至 {MOST_UNPAID}")
     if draft.mode not in MODES:
         raise refuse("mode", "授课方式须为线下或线上")
     if draft.mode == "online" and draft.campus_id is not None:
@@ -299,6 +304,7 @@ def check_class(draft: ClassDraft, now: datetime) -> ClassDraft:
         materials=_materials(draft.materials),
         campus_id=draft.campus_id,
         room=clean_room(draft.room, draft.mode),
+        most_unpaid=draft.most_unpaid,
     )
 
 

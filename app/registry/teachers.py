@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,6 +41,15 @@ class Employment:
     employed_to_on: date | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TeacherDraft:
+    """A teacher who is to be entered."""
+
+    name: str
+    certificate_no: str
+    employment: Employment
+
+
 async def create_teacher(
     session: AsyncSession, institution_id: UUID, name: str, certificate_no: str, subject: str, employment: Employment | None = None
 ) -> Teacher:
@@ -46,29 +57,43 @@ async def create_teacher(
 
     Raises BadInput naming the field, Conflict("registry.teacher_known") for a certificate that is already entered there.
     """
-    employed = _checked(employment or Employment(subject, subject))
-    if employed.certificate_to_on is not None and employed.certificate_to_on < clock.today():
-        raise rules.refuse("certificate_to_on", "教师资格证书已过期")
+    draft = check_teacher(TeacherDraft(name, certificate_no, employment or Employment(subject, subject)))
     entered: Teacher | None = await session.scalar(
         insert(Teacher)
-        .values(
-            id=uuid7(),
-            institution_id=institution_id,
-            name=rules.clean_text(name, "name", "教师姓名", 40),
-            certificate_no=rules.clean_text(certificate_no, "certificate_no", "资格证书号", 40),
-            certificate_subject=employed.certificate_subject,
-            certificate_to_on=employed.certificate_to_on,
-            subject=employed.subject,
-            employed_from_on=employed.employed_from_on,
-            employed_to_on=employed.employed_to_on,
-            created_at=clock.now(),
-        )
+        .values(_columns(institution_id, draft))
         .on_conflict_do_nothing(index_elements=[Teacher.institution_id, Teacher.certificate_no])
         .returning(Teacher)
     )
     if entered is None:
-        raise Conflict("registry.teacher_known", "该资格证书号的教师已经登记", field="certificate_no")
+        raise known_already()
     return entered
+
+
+async def create_teachers(session: AsyncSession, institution_id: UUID, drafts: Sequence[TeacherDraft]) -> None:
+    """Enter several checked drafts, none of which is known at the institution."""
+    await session.execute(insert(Teacher), [_columns(institution_id, draft) for draft in drafts])
+
+
+async def known_certificates(session: AsyncSession, institution_id: UUID) -> set[str]:
+    """The numbers of all certificates that are entered at an institution."""
+    return set(await session.scalars(select(Teacher.certificate_no).where(Teacher.institution_id == institution_id)))
+
+
+def check_teacher(draft: TeacherDraft) -> TeacherDraft:
+    """The draft cleaned. Raises BadInput naming the field, also for a certificate that has ended."""
+    employed = _checked(draft.employment)
+    if employed.certificate_to_on is not None and employed.certificate_to_on < clock.today():
+        raise rules.refuse("certificate_to_on", "教师资格证书已过期")
+    return TeacherDraft(
+        name=rules.clean_text(draft.name, "name", "教师姓名", 40),
+        certificate_no=rules.clean_text(draft.certificate_no, "certificate_no", "资格证书号", 40),
+        employment=employed,
+    )
+
+
+def known_already() -> Conflict:
+    """The refusal of a certificate that is entered already, to be raised."""
+    return Conflict("registry.teacher_known", "该资格证书号的教师已经登记", field="certificate_no")
 
 
 async def own_teacher(session: AsyncSession, institution_id: UUID, teacher_id: UUID) -> Teacher:
@@ -159,6 +184,21 @@ def covers(certificate_subject: str | None, subject: str) -> bool:
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _columns(institution_id: UUID, draft: TeacherDraft) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "institution_id": institution_id,
+        "name": draft.name,
+        "certificate_no": draft.certificate_no,
+        "certificate_subject": draft.employment.certificate_subject,
+        "certificate_to_on": draft.employment.certificate_to_on,
+        "subject": draft.employment.subject,
+        "employed_from_on": draft.employment.employed_from_on,
+        "employed_to_on": draft.employment.employed_to_on,
+        "created_at": clock.now(),
+    }
 
 
 def _checked(employment: Employment) -> Employment:

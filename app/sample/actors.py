@@ -217,7 +217,7 @@ class Schools:
         if contract.status != "paid":
             return
         try:
-            refund = await self._stage.leave(family, contract.id, "搬家，无法继续上课")
+            [refund] = await self._stage.leave(family, contract.id, "搬家，无法继续上课")
         except Refused:
             return
         if dice(self._seed, "refund", plan.number).random() < 0.1:

@@ -168,7 +168,8 @@ class Demo:
         self._say("家长", f"扫全区一码（PNG {size} 字节），看到 {len(institutions['items'])} 家机构")
         agreed = (await self._people.parent.get("/parent/consent-text"))["version"]
         child = await self._people.parent.post("/parent/students", {"name": "陈小演", "birth_month": "2017-06", "consent": agreed})
-        body = {"class_id": self._class["id"], "student_id": child["id"]}
+        checkout = await self._people.parent.get(f"/parent/classes/{self._class['id']}/checkout")
+        body = {"class_id": self._class["id"], "student_id": child["id"], "document": checkout["document"]}
         self._contract = await self._people.parent.post("/parent/contracts", body)
         self._expect("合同金额", self._contract["amount_fen"], PRICE_FEN)
         self._say("家长", f"为 {child['name']} 签合同 {self._contract['contract_no']}，{yuan(self._contract['amount_fen'])}")

@@ -73,6 +73,8 @@ class Sample:
             if not known:
                 await bank.reset()
                 await districts.create(addresses.owner, SAMPLE_CODE, SAMPLE_NAME, mode="sample")
+            # Whoever applies by hand types account numbers of their own.
+            await bank.set_walk_in()
             await districts.connect_bank(addresses.owner, CONNECTION, SAMPLE_CODE, "mock", bank.url)
             notice_url = f"http://{self._local_host}:{self._port}/api/v1/settlement/notices/{CONNECTION}"
             await bank.register_client(CONNECTION, self._secrets["api_key"], self._secrets["notice_secret"], notice_url)

@@ -84,6 +84,10 @@ COURSES = {
 }
 FILED = Course("硬笔书法晚间班", "书法", "arts", 120_000, 12, 7, 7, 8, time(18, 30), "书法教室", ("硬笔字帖",))
 """A class that waits for an officer."""
+APPLICANT = ("成都市龙泉驿区青禾艺术培训学校", "arts", "龙泉驿区建设路 27 号")
+"""An institution that waits to be entered: its name, kind and address."""
+SUCCESSOR = ("science", "陈示例", "原法定代表人任期届满，已在登记机关办理变更")
+"""A change that waits to be confirmed: whose, the new legal representative, and why."""
 CHILDREN = {
     "陈子涵": (1, "2016-09"),
     "陈一诺": (1, "2018-03"),
@@ -158,7 +162,7 @@ class Story:
         finally:
             await self._stage.set_time(None)
         await self._stage.rest()
-        await self._file(FILED, decided=False)
+        await self._leave_to_the_officer()
         await self._let_in("institution", "教务老师", self._institutions["arts"])
 
     async def _open(self) -> None:
@@ -176,6 +180,13 @@ class Story:
         institution_id, teacher_id = self._institutions[course.institution], self._teachers[course.institution]
         facts = (course.name, course.subject, course.price_fen, course.seats, course.sessions(), course.room, course.materials)
         return (await self._stage.open_class(institution_id, teacher_id, *facts, decided=decided)).training_class.id
+
+    async def _leave_to_the_officer(self) -> None:
+        """One of everything that an officer decides about the registers."""
+        await self._file(FILED, decided=False)
+        await self._stage.apply(len(SCHOOLS) + 1, *APPLICANT, "qinghe", self._passwords["institution_password"])
+        key, name, reason = SUCCESSOR
+        await self._stage.propose(self._institutions[key], "legal_representative", name, reason)
 
     async def _enrol(self) -> None:
         """Everybody pays in time but one family, whose money arrives after its code has expired and goes back."""

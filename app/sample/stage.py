@@ -22,12 +22,14 @@ from app.payments.models import Payment
 from app.reconciliation.jobs import reconcile_due
 from app.refunds import service as refunds
 from app.refunds.models import Refund
-from app.registry import classes, consenting, families, institutions, teachers
+from app.registry import applications, changes, classes, consenting, families, institutions, teachers
+from app.registry.applications import ApplicationDraft
+from app.registry.changes import ChangeDraft, ChangeKind
 from app.registry.courses import Course
 from app.registry.families import ChildDraft
 from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
 from app.registry.rules import ClassDraft, Contact, InstitutionDraft, Licence
-from app.security import InstitutionStaff, Parent, Staff, StaffRole, SupervisionStaff, create_staff
+from app.security import InstitutionStaff, Parent, Staff, StaffRole, SupervisionStaff, create_staff, hash_password
 from app.settlement import jobs as settlement
 from app.settlement.models import Payout
 from app.supervision import service as supervision
@@ -110,25 +112,24 @@ class Stage:
 
     async def institution(self, serial: int, name: str, kind: str, address: str, lines: Lines) -> Institution:
         """An institution with its two accounts at the bank and its alarm lines."""
-        numbers = supervised_no(serial), settlement_no(serial)
-        for number in numbers:
-            await self.bank.open_account(number, name, client=self.connection)
-        draft = InstitutionDraft(
-            self._credit_code(serial),
-            name,
-            kind,
-            address,
-            self.connection,
-            *numbers,
-            licence=_licence(serial),
-            for_profit=True,
-            legal_representative="张示例",
-            contact=Contact("李示例", f"139{serial:08d}"),
-        )
+        draft = await self._known_at_the_bank(serial, name, kind, address)
         async with self.district.transaction() as session:
             entered = await institutions.create_institution(session, draft)
             await supervision.set_thresholds(session, "system", entered.id, lines)
         return entered
+
+    async def apply(self, serial: int, name: str, kind: str, address: str, username: str, password: str) -> None:
+        """An institution with its two accounts at the bank asks to be entered."""
+        draft = await self._known_at_the_bank(serial, name, kind, address)
+        password_hash = await hash_password(password)
+        async with self.district.transaction() as session:
+            await applications.apply(session, ApplicationDraft(draft, username, "王示例", password_hash))
+
+    async def propose(self, institution_id: UUID, kind: ChangeKind, new_value: str, reason: str) -> None:
+        """An institution asks for a change of its entry."""
+        staff = InstitutionStaff(self.district.code, uuid7(), uuid7(), institution_id)
+        async with self.district.transaction() as session:
+            await changes.propose(session, staff, institution_id, ChangeDraft(kind, new_value, reason))
 
     async def open_class(
         self,
@@ -208,7 +209,7 @@ class Stage:
         async with self.district.transaction() as session:
             await lessons.dispute(session, family.parent, lesson_id, reason)
 
-    async def leave(self, family: Family, contract_id: UUID, reason: str) -> Refund:
+    async def leave(self, family: Family, contract_id: UUID, reason: str) -> list[Refund]:
         """The guardian asks for the untaught lessons' fees."""
         async with self.district.transaction() as session:
             return await refunds.request(session, family.parent, contract_id, reason)
@@ -269,6 +270,23 @@ class Stage:
     def officer(self, staff_id: UUID) -> SupervisionStaff:
         """An officer of this district."""
         return SupervisionStaff(self.district.code, uuid7(), staff_id)
+
+    async def _known_at_the_bank(self, serial: int, name: str, kind: str, address: str) -> InstitutionDraft:
+        numbers = supervised_no(serial), settlement_no(serial)
+        for number in numbers:
+            await self.bank.open_account(number, name, client=self.connection)
+        return InstitutionDraft(
+            self._credit_code(serial),
+            name,
+            kind,
+            address,
+            self.connection,
+            *numbers,
+            licence=_licence(serial),
+            for_profit=True,
+            legal_representative="张示例",
+            contact=Contact("李示例", f"139{serial:08d}"),
+        )
 
     def _credit_code(self, serial: int) -> str:
         body = f"52{self.district.code}MA{serial:07d}"

@@ -25,7 +25,8 @@ _log = structlog.get_logger()
 async def run_district(district: District, business_on: date, run_no: int, actor: str = SYSTEM) -> list[Payout]:
     """Settle every approved institution, many in one transaction; return the run's payouts.
 
-    An institution that is refused (its cash does not cover its live instructions) is logged, settled by no row, and stops no other.
+    An institution that is refused (suspended meanwhile, say) is logged, settled by no row, and stops no other. One whose book lacks
+    something pays nothing out.
     Raises BadInput as `service.run` does.
     """
     payouts: list[Payout] = []

@@ -1,4 +1,4 @@
-"""Settlement runs and the payouts they draft. A payout pays listed releases, not a balance."""
+"""Settlement runs, the payouts they draft, the shortfalls they make good. A payout pays listed releases, not a balance."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -39,6 +39,17 @@ class Payout(Base):
     institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"))
     amount_fen: Mapped[int]
     drafted_at: Mapped[datetime]
+
+
+class MadeGoodLine(Base):
+    """What a run took of one release to make the book's shortfall good; the run is the cause of one `made_good` transfer."""
+
+    __tablename__ = "made_good_line"
+    __table_args__ = (Check("amount_fen >= 1", name="amount"),)
+
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("settlement_run.id"), primary_key=True)
+    release_id: Mapped[UUID] = mapped_column(ForeignKey("release.id"), primary_key=True, index=True)
+    amount_fen: Mapped[int]
 
 
 class PayoutLine(Base):

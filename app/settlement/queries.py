@@ -21,12 +21,16 @@ from app.settlement.models import Payout, PayoutLine, SettlementRun
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Where an institution's money is, in fen: waiting for lessons, owed to it, on its way out of the supervised account, paid to it."""
+    """Where an institution's money is, in fen: waiting for lessons, owed to it, on its way out of the supervised account, paid to it.
+
+    The shortfall is what its book lacks: what it earns makes that good first.
+    """
 
     escrow_fen: int
     payable_fen: int
     outgoing_fen: int
     paid_fen: int
+    shortfall_fen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ async def balance(session: AsyncSession, institution_id: UUID) -> Balance:
         .join(Instruction, Instruction.reference == Payout.payout_no)
         .where(Payout.institution_id == institution_id, Instruction.status == "settled")
     )
-    return Balance(held.get("escrow", 0), held.get("payable", 0), held.get("outgoing", 0), int(paid_fen or 0))
+    return Balance(held.get("escrow", 0), held.get("payable", 0), held.get("outgoing", 0), int(paid_fen or 0), held.get("shortfall", 0))
 
 
 async def payouts_of_institution(

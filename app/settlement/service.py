@@ -13,7 +13,9 @@ from app.banking.service import PayoutOrder
 from app.db import district_of
 from app.errors import BadInput, NotFound, Refused
 from app.ids import number, uuid7
+from app.ledger import service as ledger
 from app.registry.models import Institution
+from app.settlement import making_good, tranches
 from app.settlement.models import Payout, SettlementRun
 
 LAST_RUN_NO = 999
@@ -30,22 +32,25 @@ _MARK = text("""
         SELECT release.id, drafted.payout_id
         FROM unnest(CAST(:institutions AS uuid[]), CAST(:payouts AS uuid[])) AS drafted (institution_id, payout_id)
         JOIN release ON release.institution_id = drafted.institution_id
-            AND release.payout_id IS NULL AND release.reversed_at IS NULL AND release.final_at <= :now
+            AND release.payout_id IS NULL AND release.reversed_at IS NULL AND release.made_good_fen < release.amount_fen
+            AND release.final_at <= :now AND release.id <> ALL (CAST(:kept AS uuid[]))
         ORDER BY release.id FOR NO KEY UPDATE OF release
     ), marked AS (
-        UPDATE release SET payout_id = due.payout_id FROM due WHERE release.id = due.id RETURNING release.payout_id, release.amount_fen
+        UPDATE release SET payout_id = due.payout_id FROM due WHERE release.id = due.id
+        RETURNING release.payout_id, release.amount_fen - release.made_good_fen AS amount_fen
     )
     SELECT payout_id, sum(amount_fen)::bigint AS amount_fen FROM marked GROUP BY payout_id
 """)
 _LIST = text("""
     INSERT INTO payout_line (payout_id, release_id, amount_fen, live)
-    SELECT payout_id, id, amount_fen, true FROM release WHERE payout_id = ANY (CAST(:payouts AS uuid[]))
+    SELECT payout_id, id, amount_fen - made_good_fen, true FROM release WHERE payout_id = ANY (CAST(:payouts AS uuid[]))
 """)
 
 
 async def run(session: AsyncSession, institution_id: UUID, business_on: date, run_no: int, actor: str) -> Payout | None:
     """Draft one payout out of the institution's final, unpaid releases, and reserve its money; None where there are none.
 
+    Where the book has a shortfall, they make that good first; fees of old stock wait for their tranche.
     The same institution, business date and run number again answers what the first one drafted. Raises BadInput
     "settlement.future_date" or "settlement.run_no", NotFound "settlement.institution_not_found", Refused
     "settlement.institution_not_approved", and banking's refusals, after which the run may be repeated.
@@ -81,13 +86,17 @@ async def run_all(session: AsyncSession, institution_ids: Collection[UUID], busi
 async def _draft(session: AsyncSession, runs: Mapping[UUID, UUID], actor: str) -> None:
     """A payout for each of these runs, by institution, that finds anything to pay."""
     now = clock.now()
-    chosen = {"institutions": list(runs), "payouts": [uuid7() for _ in runs]}
-    institutions = dict(zip(chosen["payouts"], runs, strict=True))
-    marked = sorted((row.payout_id, row.amount_fen) for row in await session.execute(_MARK, {**chosen, "now": now}))
+    made_good = await making_good.make_good(session, runs, now)
+    paying = [institution_id for institution_id in runs if institution_id not in made_good.lacking]
+    kept = await tranches.kept(session, paying, clock.today())
+    chosen = {"institutions": paying, "payouts": [uuid7() for _ in paying]}
+    institutions = dict(zip(chosen["payouts"], paying, strict=True))
+    marked = sorted((row.payout_id, row.amount_fen) for row in await session.execute(_MARK, {**chosen, "kept": kept, "now": now}))
     if not marked:
+        await ledger.post(session, made_good.postings, posted_by=actor)
         return
     orders = [PayoutOrder(number("T", district_of(session)), institutions[payout_id], amount_fen) for payout_id, amount_fen in marked]
-    instructed = await banking.instruct_payouts(session, orders, actor)
+    instructed = await banking.instruct_payouts(session, orders, actor, first=made_good.postings)
     session.add_all(
         Payout(
             id=payout_id,

@@ -62,7 +62,7 @@ _TAUGHT = text("""
     FROM class_session s
     JOIN training_class c ON c.id = s.class_id AND c.status IN ('opened', 'closed')
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE l.status IN ('delivered', 'confirmed', 'disputed') OR d.lesson_id IS NOT NULL) AS lessons,
+        SELECT count(*) FILTER (WHERE l.status IN ('owed', 'delivered', 'confirmed', 'disputed') OR d.lesson_id IS NOT NULL) AS lessons,
             count(d.lesson_id) AS disputes
         FROM lesson l LEFT JOIN (SELECT DISTINCT lesson_id FROM dispute WHERE institution_id = s.institution_id) AS d ON d.lesson_id = l.id
         WHERE l.class_session_id = s.id AND s.status = 'delivered'

@@ -52,8 +52,22 @@ class Overview:
     institutions: int
     open_alerts: dict[str, int]
     """By level, alerts not resolved."""
+    waiting: "Waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for an officer's decision, besides alerts."""
+
     held_payouts: int
     open_disputes: int
+    applications: int
+    changes: int
+    classes: int
+    """Filed, and neither approved nor refused."""
+    scan_reports: int
+    receipts: int
+    """From unknown payers, while their book has a shortfall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +206,21 @@ _SOME = text(_MONEY.format(chosen="id = ANY (CAST(:ids AS uuid[]))"))
 _FIRST = text(_MONEY.format(chosen="true ORDER BY created_at, id LIMIT :limit"))
 _NEXT = text(_MONEY.format(chosen="(created_at, id) > (:created_at, :id) ORDER BY created_at, id LIMIT :limit"))
 
-_COUNTS = text("""
-    SELECT (SELECT count(*) FROM alert WHERE status <> 'resolved' AND level = 'yellow') AS yellow,
-        (SELECT count(*) FROM alert WHERE status <> 'resolved' AND level = 'red') AS red,
-        (SELECT count(*) FROM instruction WHERE purpose = 'payout' AND status = 'held' AND unreserved_at IS NULL) AS held,
-        (SELECT count(*) FROM dispute WHERE status = 'opened') AS disputes
+_ALERTS = text("""
+    SELECT count(*) FILTER (WHERE level = 'yellow') AS yellow, count(*) FILTER (WHERE level = 'red') AS red
+    FROM alert WHERE status <> 'resolved'
+""")
+_WAITING = text("""
+    SELECT (SELECT count(*) FROM instruction WHERE purpose = 'payout' AND status = 'held' AND unreserved_at IS NULL) AS held_payouts,
+        (SELECT count(*) FROM dispute WHERE status = 'opened') AS open_disputes,
+        (SELECT count(*) FROM institution_application WHERE status = 'applied') AS applications,
+        (SELECT count(*) FROM institution_change WHERE status = 'proposed') AS changes,
+        (SELECT count(*) FROM training_class WHERE status = 'filed') AS classes,
+        (SELECT count(*) FROM scan_report WHERE status = 'opened') AS scan_reports,
+        (SELECT count(*) FROM receipt r
+            WHERE r.outcome = 'unknown_payer' AND r.ruling IS NULL AND r.return_no IS NULL AND r.returned_at IS NULL AND EXISTS (
+                SELECT FROM ledger_account a WHERE a.book_id = r.institution_id AND a.code = 'shortfall' AND a.balance_fen > 0)
+        ) AS receipts
 """)
 _HELD = text("""
     SELECT p.id, p.payout_no, p.institution_id, n.name AS institution_name, p.amount_fen, p.drafted_at, c.rule, c.decided_at AS held_at,
@@ -230,14 +254,13 @@ _NEWEST_OF_BOOK = text(
 async def overview(session: AsyncSession) -> Overview:
     """Totals, coverage and what waits for an officer."""
     books = (await session.execute(_ALL)).all()
-    counts = (await session.execute(_COUNTS)).one()
-    return Overview(
-        money=_total(books),
-        institutions=len(books),
-        open_alerts={"yellow": counts.yellow, "red": counts.red},
-        held_payouts=counts.held,
-        open_disputes=counts.disputes,
-    )
+    alerts_by_level = dict((await session.execute(_ALERTS)).one()._mapping)
+    return Overview(_total(books), len(books), alerts_by_level, await waiting(session))
+
+
+async def waiting(session: AsyncSession) -> Waiting:
+    """What waits for an officer's decision, counted."""
+    return Waiting(**(await session.execute(_WAITING)).one()._mapping)
 
 
 async def institutions(session: AsyncSession, after: tuple[datetime, UUID] | None = None, limit: int = PAGE) -> list[InstitutionView]:

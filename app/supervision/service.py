@@ -13,6 +13,7 @@ from app import audit, clock
 from app.audit import clean_reason
 from app.banking import service as banking
 from app.banking.models import Instruction
+from app.contracts.models import Lesson
 from app.db import district_of, fixed
 from app.errors import BadInput, Conflict, NotFound
 from app.ids import uuid7
@@ -130,12 +131,12 @@ async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout
 
 
 async def rule_on_dispute(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> None:
-    """Decide about a disputed lesson: `release` its fee to the institution, or `return` it to the payer.
+    """Decide about a disputed lesson: `release` its fee to the institution, or `return` it to the payer; unpaid, it is due or not.
 
     Raises BadInput `reason.invalid`, NotFound `lessons.not_found`, Conflict `lessons.not_disputed`, and banking's refusals.
     """
     ruled = await lessons.rule_on(session, officer, lesson_id, ruling, reason)
-    if ruling == "return":
+    if ruling == "return" and (await session.get_one(Lesson, lesson_id)).payment_id is not None:
         await refunds.give_back(session, officer, lesson_id, reason)
     await audit.record(session, officer.actor, "supervision.dispute_ruled", f"lesson:{lesson_id}", ruled.ruling_reason, ruling=ruling)
 

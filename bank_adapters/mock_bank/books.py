@@ -70,7 +70,9 @@ def clients_account(store: Store, client: str, account_no: str) -> sqlite3.Row:
 
 
 def check_holder(store: Store, client: str, account_no: str, holder_name: str) -> dict[str, Any]:
-    """Whether an account bears a name, and belongs to the client. Raises Refusal `account_unknown`."""
+    """Whether an account bears a name, and belongs to the client; a walk-in bank opens it first. Raises Refusal `account_unknown`."""
+    if store.setting("walk_in", "0") == "1" and find_account(store, account_no) is None:
+        open_account(store, account_no, holder_name, client, 0)
     row = find_account(store, account_no)
     if row is None or account_no == VAULT:
         raise Refusal("account_unknown", 404)

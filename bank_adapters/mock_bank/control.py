@@ -79,6 +79,10 @@ class MockBankControl:
         """Write notices or none at all; the pause before the first retry, doubled for each further one."""
         await self._ask("PUT", "/notices", {"enabled": enabled, "retry_base_seconds": retry_base_seconds})
 
+    async def set_walk_in(self, enabled: bool = True) -> None:
+        """Open an account that nobody has for the client that asks whose it is, in the name that it asks about; or (as at first) not."""
+        await self._ask("PUT", "/walk-in", {"enabled": enabled})
+
     async def pay(
         self,
         reference: str,

@@ -18,6 +18,7 @@ from bank_adapters.mock_bank.forms import (
     OrderPaymentForm,
     OrderPaymentsForm,
     ReleaseForm,
+    WalkInForm,
 )
 from bank_adapters.mock_bank.office import Office
 from bank_adapters.mock_bank.store import Refusal, to_text
@@ -83,6 +84,13 @@ async def set_notices(form: NoticeSettingsForm, office: Controlled) -> dict[str,
     with office.store.transaction():
         office.store.keep("notices_enabled", "1" if form.enabled else "0")
         office.store.keep("notice_retry_base_seconds", str(form.retry_base_seconds))
+    return {}
+
+
+@router.put("/walk-in")
+async def set_walk_in(form: WalkInForm, office: Controlled) -> dict[str, Any]:
+    """Open unknown accounts for whom asks about them, or not."""
+    office.store.keep("walk_in", "1" if form.enabled else "0")
     return {}
 
 

@@ -151,6 +151,12 @@ class NoticeSettingsForm(Form):
     retry_base_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 0.5
 
 
+class WalkInForm(Form):
+    """Whether an account that nobody has is opened for the client that asks whose it is, in the name that it asks about."""
+
+    enabled: bool
+
+
 class KnobForm(Form):
     """A fault to order; `times` None fires until cleared."""
 

@@ -21,6 +21,15 @@ async def test_there_is_no_such_account(customer: Customer) -> None:
     assert await customer.bank.check_holder("VAULT", "金库") is None
 
 
+async def test_a_walk_in_bank_opens_what_a_client_asks_about_in_the_name_that_it_asks_about(customer: Customer, bank: BankProcess) -> None:
+    await bank.set_walk_in()
+    new = "4040404040"
+    assert await customer.bank.check_holder(new, SCHOOL) == HolderCheck(new, name_matches=True, instructable=True)
+    assert await customer.bank.check_holder(new, "别家") == HolderCheck(new, name_matches=False, instructable=True)
+    await bank.set_walk_in(enabled=False)
+    assert await customer.bank.check_holder("4040404041", SCHOOL) is None
+
+
 async def test_a_bank_that_is_down_or_refuses_says_nothing_about_the_account(customer: Customer, bank: BankProcess) -> None:
     await bank.knob("down", "check_holder", account_no=customer.supervised_no)
     with pytest.raises(BankUnknown):

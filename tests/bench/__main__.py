@@ -4,6 +4,7 @@
 import asyncio
 import sys
 from pathlib import Path
+from uuid import UUID
 
 from rich.console import Console
 
@@ -12,12 +13,12 @@ from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
 from app.sample.processes import fast_loop
 from app.settings import settings
-from tests.bench import confirming, growing, judging, pages, posting, searching, server, servers, year
+from tests.bench import checkout, confirming, growing, importing, judging, pages, posting, searching, server, servers, year
 from tests.bench.ground import DISTRICT, Ground, ground
-from tests.bench.serving import serving
+from tests.bench.serving import Serving, serving
 from tests.bench.table import Results
 
-DATABASE, POSTED, SEARCHED = "escrow", "posted", "searched"
+DATABASE, POSTED, SEARCHED, IMPORTED = "escrow", "posted", "searched", "imported"
 ROUNDS = 5
 SECONDS = 2.0
 
@@ -33,6 +34,7 @@ async def speeds() -> Results:
         results.fact("the district's books after that", *await _books_hold(here))
         await _books(here, results)
         await _search(here, results)
+        await _import(here, results)
     return results
 
 
@@ -43,6 +45,7 @@ def _law(results: Results) -> None:
 
 async def _web(here: Ground, results: Results) -> None:
     requests = await confirming.delivered(here, DATABASE)
+    classes = await checkout.offered(here, DATABASE)
     async with serving(here.url("escrow_app", DATABASE)) as web:
         rounds = await confirming.rounds(web, requests, confirming.SIZE)
         confirm = [each.confirm.per_second for each in rounds]
@@ -51,8 +54,18 @@ async def _web(here: Ground, results: Results) -> None:
         refused = sum(load.refused for each in rounds for load in (each.empty, each.insert, each.confirm))
         results.limit("requests refused meanwhile", refused, "requests", 0)
         results.limit("first page under 32 connections, p95", (await pages.first_page(web)).p95_ms, "ms", 300)
+        await _checkout(web, results, classes)
         for path, size in (await pages.weights(web)).items():
             results.limit(f"{path} with all it loads", size / 1000, "kB", 100)
+
+
+async def _checkout(web: Serving, results: Results, classes: list[UUID]) -> None:
+    rounds = await checkout.rounds(web, classes)
+    for what, loads in (("checkout as JSON", [each.answered for each in rounds]), ("checkout pages", [each.shown for each in rounds])):
+        pairs = [(load.per_second, each.empty.per_second) for load, each in zip(loads, rounds, strict=True)]
+        results.ratio(f"{what} ÷ empty route", pairs, 0.5)
+    refused = sum(load.refused for each in rounds for load in (each.empty, each.answered, each.shown))
+    results.limit("checkouts refused meanwhile", refused, "requests", 0)
 
 
 async def _search(here: Ground, results: Results) -> None:
@@ -65,6 +78,12 @@ async def _search(here: Ground, results: Results) -> None:
         results.ratio(f"{what} among 50,000 classes ÷ empty route", pairs, 0.3)
     refused = sum(load.refused for each in rounds for load in (each.empty, each.found, each.shown))
     results.limit("searches refused meanwhile", refused, "requests", 0)
+
+
+async def _import(here: Ground, results: Results) -> None:
+    """In a database of its own: files of 20,000 rows and one of 2,000 classes, from their bytes to the register."""
+    for done in await importing.imports(here, IMPORTED):
+        results.limit(f"importing {done.rows:,} {done.kind}, {done.rows / done.seconds:,.0f} rows per s", done.seconds, "s", 60)
 
 
 async def _books(here: Ground, results: Results) -> None:

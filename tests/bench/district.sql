@@ -73,9 +73,12 @@ SELECT contract_id, 'C' || substr(payment_no, 2), institution_id, bench_id({bega
     {price} * {lessons}, 'paid', 'nation/1', '[]', at, at + interval '30 minutes', at
 FROM bench_family;
 
-INSERT INTO payment (id, payment_no, contract_id, institution_id, guardian_id, amount_fen, status, nonce, movement_id, created_at,
+INSERT INTO charge (id, contract_id, institution_id, number, first_lesson, last_lesson, amount_fen, opens_on, due_on, status, ended_at)
+SELECT contract_id, contract_id, institution_id, 1, 1, {lessons}, {price} * {lessons}, at::date, at::date, 'paid', at FROM bench_family;
+
+INSERT INTO payment (id, payment_no, contract_id, charge_id, institution_id, guardian_id, amount_fen, status, nonce, movement_id, created_at,
     expires_at, paid_at, ended_at)
-SELECT payment_id, payment_no, contract_id, institution_id, guardian_id, {price} * {lessons}, 'paid', payment_no, movement_id, at,
+SELECT payment_id, payment_no, contract_id, contract_id, institution_id, guardian_id, {price} * {lessons}, 'paid', payment_no, movement_id, at,
     at + interval '15 minutes', at, at
 FROM bench_family;
 

@@ -35,8 +35,9 @@ class Connection(asyncio.Protocol):
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return
-        start = self._received.lower().find(b"content-length:", 0, end)
-        length = end + 4 + int(self._received[start + 15 : self._received.find(b"\r\n", start)])
+        head = self._received[:end].lower() + b"\r\n"
+        start = head.find(b"content-length:")
+        length = end + 4 + int(head[start + 15 : head.find(b"\r\n", start)])
         if len(self._received) >= length:
             self._run.answered(self._received[9:12], time.perf_counter() - self._asked_at, length)
             self._received = b""

@@ -106,6 +106,7 @@ async def enrol(screen: Screen, parent: Page, school: str, class_name: str) -> N
     await parent.get_by_label("孩子姓名").fill(f"李{uuid4().hex[:4]}")
     await parent.get_by_label("出生年月").fill("2017-05")
     await parent.get_by_label("已阅读并单独同意").check()
+    await parent.get_by_label("我已阅读并同意").check()
     await screen.look(parent)
     await parent.get_by_role("button", name="签订合同").click()
     await expect(parent.get_by_text("¥3,600.00").first).to_be_visible()

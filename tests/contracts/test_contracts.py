@@ -169,9 +169,9 @@ async def test_lists_go_by_pages(world: World, district: District) -> None:
         rest = await queries.contracts_of_institution(session, institution.id, (first[-1].created_at, first[-1].id), limit=2)
         assert [view.id for view in first + rest] == [contract.id for contract in reversed(contracts)]
         lessons = await queries.lessons_of_guardian(session, parent.guardian_id, limit=4)
-        more = await queries.lessons_of_guardian(session, parent.guardian_id, "reserved", (lessons[-1].starts_at, lessons[-1].id))
+        more = await queries.lessons_of_guardian(session, parent.guardian_id, ["reserved"], (lessons[-1].starts_at, lessons[-1].id))
         assert len({lesson.id for lesson in lessons + more}) == 6
-        assert await queries.lessons_of_guardian(session, parent.guardian_id, "delivered") == []
+        assert await queries.lessons_of_guardian(session, parent.guardian_id, ["delivered"]) == []
         classes = await queries.open_classes(session, institution.id, limit=2)
         assert len(classes + await queries.open_classes(session, institution.id, (classes[-1].created_at, classes[-1].id))) == 3
         offer = await queries.offer(session, classes[0].id)

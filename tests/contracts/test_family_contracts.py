@@ -53,9 +53,9 @@ async def test_the_other_guardian_pays_confirms_disputes_and_asks_back(
         await lessons.dispute(session, other, family.lesson_ids[1], "孩子没有上课")
     assert outcome.outcome == "confirmed"
     async with district.transaction() as session:
-        refund = await refunds.request(session, other, family.contract.id, "搬家")
+        [refund] = await refunds.request(session, other, family.contract.id, "搬家")
     held = await home_of(district, other.guardian_id)
-    assert (held.escrow_fen, held.to_confirm, held.unpaid) == (10_000, 0, False)
+    assert (held.escrow_fen, held.to_confirm, held.due) == (10_000, 0, False)
     async with district.reading() as session:
         assert [each.id for each in await queries.contracts_of_guardian(session, other.guardian_id)] == [family.contract.id]
         assert len(await queries.lessons_of_guardian(session, other.guardian_id)) == 4
@@ -90,7 +90,7 @@ async def test_who_signed_and_left_keeps_their_contract_and_loses_the_childs_les
             await queries.lesson_of_guardian(session, family.parent.guardian_id, family.lesson_ids[0])
         assert await queries.lessons_of_guardian(session, family.parent.guardian_id) == []
         assert (await queries.contract_of_guardian(session, family.parent.guardian_id, family.contract.id)).escrow_fen == 40_000
-        refund = await refunds.request(session, family.parent, family.contract.id, "不再一起生活")
+        [refund] = await refunds.request(session, family.parent, family.contract.id, "不再一起生活")
     assert refund.amount_fen == 30_000
     async with district.transaction() as session:
         [outcome] = await lessons.confirm(session, other, family.lesson_ids[:1])

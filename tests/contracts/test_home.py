@@ -32,7 +32,7 @@ def home(district: District) -> Look:
 
 
 def others(found: FamilyHome) -> set[str]:
-    return {name for name in ("unpaid", "paused", "changed", "invited") if getattr(found, name)}
+    return {name for name in ("due", "paused", "changed", "invited") if getattr(found, name)}
 
 
 async def test_a_guardian_without_children_has_nothing(world: World, home: Look) -> None:
@@ -42,7 +42,7 @@ async def test_a_guardian_without_children_has_nothing(world: World, home: Look)
 async def test_escrow_and_what_comes_next_follow_the_lessons(world: World, school: School, home: Look) -> None:
     family = await school.sign()
     unpaid = await home(family.parent)
-    assert (unpaid.escrow_fen, unpaid.upcoming, others(unpaid)) == (0, [], {"unpaid"})
+    assert (unpaid.escrow_fen, unpaid.upcoming, others(unpaid)) == (0, [], {"due"})
     await world.pay(family.parent, family.contract)
     paid = await home(family.parent)
     assert (paid.escrow_fen, paid.to_confirm, len(paid.upcoming), others(paid)) == (40_000, 0, 3, set())
@@ -61,7 +61,7 @@ async def test_escrow_and_what_comes_next_follow_the_lessons(world: World, schoo
 async def test_a_guardian_sees_the_lessons_that_another_one_paid(world: World, school: School, home: Look) -> None:
     family = await school.sign()
     other = await school.second_guardian(family)
-    assert others(await home(other)) == {"unpaid"}
+    assert others(await home(other)) == {"due"}
     await world.pay(family.parent, family.contract)
     assert (await home(other)) == (await home(family.parent))
     assert (await home(await world.parent())).escrow_fen == 0

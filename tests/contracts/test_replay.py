@@ -3,11 +3,14 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from app import clock
+from app.contracts.models import Contract
 from app.contracts.replay import Replay, replay
 from app.errors import Refused
 from app.policy.packs import Edition, pack_for
+from app.registry.courses import course_of
 from app.registry.models import Institution
 from app.security import Parent
 from tests.world import World
@@ -59,6 +62,18 @@ async def test_a_second_charge_of_the_subject_counts_with_the_first(world: World
     strict = strict.model_copy(update={"locality": "5101", "rules": {**strict.rules, "charge.advance": late}})
     found = await replayed(world, strict)
     assert [(each.contract_no, each.rules) for each in found.refused] == [(second, ("charge.split",))]
+
+
+async def test_what_was_judged_is_judged_again_and_rebuilt_only_where_nobody_kept_it(world: World) -> None:
+    no = await signed(world, await world.institution(), await world.parent(), 2, 20_000)
+    async with world.district.transaction() as session:
+        contract = (await session.scalars(select(Contract).where(Contract.contract_no == no))).one()
+        last = (await course_of(session, contract.class_id)).sessions[-1]
+        last.starts_at, last.ends_at = last.starts_at + timedelta(days=120), last.ends_at + timedelta(days=120)
+    assert (await replayed(world, nation())).refused == []
+    async with world.district.transaction() as session:
+        (await session.get_one(Contract, contract.id)).facts = None
+    assert [each.rules for each in (await replayed(world, nation())).refused] == [("charge.span",)]
 
 
 async def test_only_the_days_asked_for_are_judged(world: World) -> None:

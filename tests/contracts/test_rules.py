@@ -1,11 +1,13 @@
 """What joining a class buys, and for how much."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from uuid import uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.clock import business_date
 from app.contracts import rules
 from app.registry.courses import Course
 from app.registry.models import ClassSession, Institution, TrainingClass
@@ -39,9 +41,30 @@ def test_the_remainder_goes_to_the_earlier_lessons() -> None:
     assert [lesson.price_fen for lesson in rules.offer(course(3, 1000), START - timedelta(days=1))] == [334, 333, 333]
 
 
-def test_policy_is_told_shanghai_dates() -> None:
-    late_evening = course(2, 1000)
-    late_evening.sessions[0].starts_at = datetime(2026, 3, 1, 16, 30, tzinfo=UTC)
-    facts = rules.facts_of("arts", rules.offer(late_evening, datetime(2026, 3, 1, tzinfo=UTC)))
-    assert (facts.kind, facts.price_fen, facts.lesson_count) == ("arts", 1000, 2)
-    assert (facts.first_on.isoformat(), facts.last_on.isoformat()) == ("2026-03-02", "2026-03-03")
+@given(st.integers(1, 80), st.integers(0, 10**7), st.integers(-40, 79))
+def test_every_way_to_pay_deals_out_the_offer_at_its_prices(lesson_count: int, above_fen: int, days_late: int) -> None:
+    now = START + timedelta(days=days_late, seconds=-1)
+    offered, on = rules.offer(course(lesson_count, lesson_count + above_fen), now), business_date(now)
+    if not offered:
+        return
+    for terms in (rules.once(offered, on), rules.monthly(offered, on), rules.afterwards(offered)):
+        charges = rules.sold(offered, terms, on) if terms else []
+        if terms:
+            assert [lesson for charge in charges for lesson in charge.lessons] == offered
+        assert all(charge.amount_fen == rules.price_of(charge.lessons) for charge in charges)
+        assert all(on <= charge.opens_on <= charge.due_on for charge in charges)
+        assert all(before.last_lesson + 1 == charge.first_lesson for before, charge in pairwise(charges))
+
+
+def test_a_months_charge_opens_a_week_before_its_first_lesson() -> None:
+    offered = rules.offer(course(40, 4000), START - timedelta(days=1))
+    terms = rules.monthly(offered, date(2026, 3, 1))
+    assert terms is not None
+    assert [(charge.lesson_count, charge.charged_on) for charge in terms.charges] == [(30, date(2026, 3, 1)), (10, date(2026, 3, 25))]
+    assert rules.monthly(offered[:30], date(2026, 3, 1)) is None
+
+
+def test_a_lesson_that_was_moved_later_gives_time_to_pay_and_one_moved_earlier_takes_none() -> None:
+    agreed = date(2026, 3, 10)
+    for begins_at in (START + timedelta(days=20), START + timedelta(days=2)):
+        assert rules.lapses_at(begins_at, agreed) == max(begins_at, datetime(2026, 3, 9, 16, tzinfo=UTC))

@@ -49,7 +49,7 @@ async def refund_of_four_lessons(world: World, institution: Institution) -> str:
     """A refund that was approved and waits for the worker; its number."""
     parent, contract = await world.paid_contract(institution, lessons=4, price_fen=4 * LESSON_FEN)
     async with world.district.transaction() as session:
-        return (await refunds.request(session, parent, contract.id, "搬家")).refund_no
+        return (await refunds.request(session, parent, contract.id, "搬家"))[0].refund_no
 
 
 async def real_time(world: World) -> None:

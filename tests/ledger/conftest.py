@@ -68,7 +68,7 @@ async def pay_out(school: School) -> None:
 
 async def ask_back(school: School, family: Family) -> Refund:
     async with school.world.district.transaction() as session:
-        refund = await refunds.request(session, family.parent, family.contract.id, "搬家了")
+        [refund] = await refunds.request(session, family.parent, family.contract.id, "搬家了")
     await send(school.world)
     return refund
 

@@ -20,6 +20,9 @@ async def test_only_a_delivered_lesson_is_confirmed_and_every_other_state_says_w
         outcomes = {state: await session.scalar(text("SELECT lessons_outcome(:state)"), {"state": state}) for state in LESSON_STATES}
     assert outcomes == {
         "reserved": "not_delivered",
+        "agreed": "not_delivered",
+        "owed": "not_delivered",
+        "contested": "not_delivered",
         "scheduled": "not_delivered",
         "missed": "not_delivered",
         "delivered": "confirmed",
@@ -34,7 +37,7 @@ def test_nationwide_a_release_is_final_at_once() -> None:
     assert rules.final_at(pack_for("510112", NOON.date()), NOON) == NOON
 
 
-@pytest.mark.parametrize(("status", "final_at"), [("delivered", None), ("confirmed", LATER)])
+@pytest.mark.parametrize(("status", "final_at"), [("owed", None), ("delivered", None), ("confirmed", LATER)])
 def test_what_can_still_be_disputed(status: str, final_at: datetime | None) -> None:
     rules.check_disputable(status, final_at, NOON)
 
@@ -44,7 +47,8 @@ def test_what_can_still_be_disputed(status: str, final_at: datetime | None) -> N
     [
         ("confirmed", NOON, "lessons.final"),
         ("disputed", None, "lessons.already_disputed"),
-        *((state, None, "lessons.not_delivered") for state in ("reserved", "scheduled", "missed", "refunded", "lapsed")),
+        ("contested", None, "lessons.already_disputed"),
+        *((state, None, "lessons.not_delivered") for state in ("reserved", "agreed", "scheduled", "missed", "refunded", "lapsed")),
     ],
 )
 def test_what_cannot_be_disputed(status: str, final_at: datetime | None, code: str) -> None:

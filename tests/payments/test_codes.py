@@ -68,23 +68,24 @@ def test_a_foreign_code_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "contract_status", "minutes", "refusal"),
+    ("status", "charge_status", "minutes", "refusal"),
     [
-        ("created", "created", 14, None),
-        ("created", "created", 15, "payments.code_expired"),
-        ("expired", "created", 1, "payments.code_expired"),
+        ("created", "planned", 14, None),
+        ("created", "planned", 15, "payments.code_expired"),
+        ("expired", "planned", 1, "payments.code_expired"),
+        ("created", "lapsed", 1, "payments.code_cancelled"),
         ("expired", "lapsed", 60, "payments.code_expired"),
         ("paid", "paid", 1, "payments.code_used"),
         ("paid", "paid", 60, "payments.code_used"),
         ("created", "paid", 1, "payments.code_used"),
     ],
 )
-def test_use_and_expiry_are_judged_by_the_rows(status: str, contract_status: str, minutes: int, refusal: str | None) -> None:
+def test_use_and_expiry_are_judged_by_the_rows(status: str, charge_status: str, minutes: int, refusal: str | None) -> None:
     opened = payment(status)
     code = codes.read_code(codes.code_for(opened))
     codes.check_genuine(code, opened)
     with clock.at(NOW + timedelta(minutes=minutes)):
-        ended = codes.why_ended(opened.status, opened.expires_at, contract_status)
+        ended = codes.why_ended(opened.status, opened.expires_at, charge_status)
     assert (ended and ended.code) == refusal
 
 

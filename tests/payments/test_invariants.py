@@ -9,6 +9,8 @@ from app.banking import jobs as bank_jobs
 from app.db import District
 from app.ledger.check import invariants
 from app.payments import jobs
+from tests.old_families import deposit, old_family, rule_on
+from tests.school import School
 from tests.world import CONNECTION, World
 
 SLICES = ("registry", "contracts", "payments")
@@ -24,16 +26,22 @@ POISONS = {
     " SELECT gen_random_uuid(), id, 'address', 'x', 'x', 'proposed', now(), id FROM institution",
     "contracts.seats": "UPDATE training_class SET seats = 1",
     "contracts.amount": "UPDATE lesson SET price_fen = price_fen + 1 WHERE number = 1",
+    "contracts.charges": "UPDATE charge SET first_lesson = first_lesson + 1",
+    "contracts.paid_in_order": "UPDATE charge SET status = 'planned', ended_at = NULL WHERE status = 'paid'",
+    "contracts.accepted": "UPDATE contract SET created_at = created_at - interval '1 second'",
     "contracts.states": "UPDATE lesson SET status = 'lapsed' WHERE status = 'reserved' AND number = 1",
     "contracts.one_party": "UPDATE lesson SET student_id = (SELECT max(id::text)::uuid FROM student)",
     "contracts.once": "UPDATE lesson SET class_session_id = (SELECT max(id::text)::uuid FROM class_session)",
     "payments.escrow": "UPDATE lesson SET status = 'confirmed' WHERE status = 'scheduled' AND number = 1",
     "payments.matched": "UPDATE payment SET amount_fen = amount_fen - 1 WHERE status = 'paid'",
-    "payments.contract": "UPDATE contract SET status = 'created' WHERE status = 'paid'",
+    "payments.charge": "UPDATE charge SET status = 'lapsed' WHERE status = 'paid'",
     "payments.seat": "UPDATE payment SET expires_at = expires_at + interval '1 hour' WHERE status = 'created'",
     "payments.order": "UPDATE collection SET amount_fen = amount_fen + 1",
     "payments.receipts": "DELETE FROM receipt WHERE outcome <> 'matched'",
-    "payments.paid_by": "UPDATE payment SET movement_id = (SELECT max(id::text)::uuid FROM bank_movement) WHERE status = 'paid'",
+    "payments.paid_by": "UPDATE payment SET movement_id = (SELECT max(id::text)::uuid FROM bank_movement)"
+    " WHERE status = 'paid' AND NOT old_stock",
+    "payments.recognised": "UPDATE contract SET old_stock = false",
+    "payments.made_good": "UPDATE receipt SET made_good_fen = made_good_fen - 1 WHERE made_good_fen > 0",
     "payments.suspense": "UPDATE receipt SET return_no = NULL",
     "payments.returns": "UPDATE receipt SET returned_at = now(), return_no = NULL WHERE outcome <> 'matched'",
 }
@@ -50,6 +58,9 @@ async def test_each_poison_is_named(world: World, district: District, owner: Dis
     await bank_jobs.import_statement(district, world.banks, CONNECTION, clock.today())
     await jobs.match_receipts(district)
     await jobs.return_unassigned(district)
+    school = School(world, institution, training_class, [])
+    await old_family(school, lesson_count=2)
+    await rule_on(school, await deposit(school, 5_000), "made_good")
     checks = {check.name: check for check in invariants() if check.name.split(".")[0] in SLICES}
     assert set(checks) == set(POISONS)
     for name, poison in POISONS.items():

@@ -39,7 +39,7 @@ async def refusal_of(district: District, parent: Parent, contract: Contract) -> 
 
 
 def why_ended(view: PaymentView) -> str | None:
-    ended = codes.why_ended(view.status, view.expires_at, view.contract_status)
+    ended = codes.why_ended(view.status, view.expires_at, view.charge_status)
     return ended and ended.code
 
 

@@ -1,5 +1,6 @@
 """The nearest legal plan: it passes, whatever was asked for, and it takes no more away than the law does."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.policy import records
 from app.policy.catalogue import KINDS
 from app.policy.facts import ClassFacts, PricedLesson, SaleFacts
 from app.policy.findings import broken
 from app.policy.packs import Pack
-from app.policy.selling import Plan, judge_sale, nearest_plan
+from app.policy.selling import Plan, charges_of, judge_sale, nearest_plan
 from tests.locality import stating
 from tests.policy.sales import BEIJING, LONGQUANYI, NATION, WUXI, lessons, refused_by, sale
 
@@ -194,6 +196,22 @@ def test_whatever_is_asked_for_a_plan_passes_or_there_is_none(pack: Pack, facts:
     else:
         assert_legal(pack, facts, plan)
         assert plan.changes or not broken(judge_sale(pack, facts))
+
+
+@settings(deadline=None)
+@given(PACKS, sales())
+def test_a_plan_taken_at_its_word_is_judged_by_the_same_facts(pack: Pack, facts: SaleFacts) -> None:
+    plan = nearest_plan(pack, facts)
+    if plan is not None and "cheaper" not in plan.changes:
+        parts = [(charge.lesson_count, charge.charged_on) for charge in plan.charges if charge.charged_on]
+        assert charges_of(facts, parts) == list(plan.charges)
+
+
+@settings(deadline=None)
+@given(PACKS, sales())
+def test_facts_that_were_stored_are_judged_alike(pack: Pack, facts: SaleFacts) -> None:
+    stored = json.loads(json.dumps(records.written(facts)))
+    assert judge_sale(pack, records.read(stored)) == judge_sale(pack, facts)
 
 
 @settings(deadline=None)

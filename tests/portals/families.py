@@ -24,6 +24,23 @@ async def at_home(desks: Desks, parent: Parent) -> Desk:
     return Desk("parent", token, api, browser)
 
 
+async def accepting(home: Desk, class_id: object) -> dict[str, str]:
+    """What a parent sends along who has read the contract on the enrolment page and agrees."""
+    return accepted(await home.page(f"/classes/{class_id}/enrol"))
+
+
+def accepted(page: str) -> dict[str, str]:
+    """The same for the page that stands open."""
+    (document,) = re.findall(r'name="document" value="([0-9a-f]{64})"', page)
+    return {"document": document, "agreed": "yes"}
+
+
+async def document(home: Desk, class_id: object) -> dict[str, str]:
+    """What a program sends along whose guardian has read the contract."""
+    answer = await home.post(f"/classes/{class_id}/document", {})
+    return {"document": answer.json()["sha256"]}
+
+
 def link(page: str, label: str) -> str:
     """Where a link of a page leads, by the text it shows."""
     for address, text in re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', page, re.S):

@@ -11,7 +11,7 @@ from app.contracts.models import Contract
 from app.registry.models import Institution, Student
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import at_home, link, shown
+from tests.portals.families import accepting, at_home, link, shown
 from tests.world import World
 
 CHILD = {"name": "欧阳小明", "birth_month": "2017-05"}
@@ -98,7 +98,7 @@ async def test_consent_is_withdrawn_and_given_again(home: Desk, child: Student) 
 async def test_enrolling_asks_for_the_consent_that_is_missing(world: World, home: Desk, child: Student, institution: Institution) -> None:
     await home.submit(f"/students/{child.id}/withdrawal", {})
     offered = await world.training_class(institution)
-    path, form = f"/classes/{offered.id}/enrol", {"student_id": str(child.id)}
+    path, form = f"/classes/{offered.id}/enrol", {"student_id": str(child.id)} | await accepting(home, offered.id)
     refused = await home.submit(path, form)
     assert (refused.status_code, "请先阅读并同意" in shown(refused.text)) == (422, True)
     assert "合同已签订" in shown(await home.told(await home.submit(path, form | {"consent": "1"})))

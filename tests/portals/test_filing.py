@@ -227,7 +227,12 @@ async def test_the_same_by_the_pages(desks: Desks, office: Office, world: World)
     planned = {"on": str(THURSDAY), "starts_at": "15:00", "ends_at": "16:00", "teacher_id": str(office.teacher.id), "room": "礼堂"}
     path = f"/class-sessions/{session_id}"
     assert "调课" in await desk.told(await desk.submit(f"{path}/change", planned | {"reason": "场馆检修"}))
-    assert "只能安排今后的课次" in await desk.told(await desk.submit(f"{path}/change", planned | {"on": "2026-03-02", "reason": "补录"}))
+    past = await desk.submit(f"{path}/change", planned | {"on": "2026-03-02", "reason": "补录的原因"})
+    assert (past.status_code, "只能安排今后的课次" in shown(past.text)) == (400, True)
+    for typed in ('value="2026-03-02"', 'value="礼堂"', "补录的原因"):
+        assert typed in unescape(past.text), "what was typed is still there"
+    unreasoned = await desk.submit(f"{path}/cancel", {"reason": " "})
+    assert (unreasoned.status_code, 'value="礼堂"' in unescape(unreasoned.text)) == (400, True), "the other form shows what holds"
     for page in ("", "/session-changes", f"/contracts/{contract.id}"):
         assert "场馆检修" in shown(await family.page(page)), page
     assert "已取消本次课" in await desk.told(await desk.submit(f"{path}/cancel", {"reason": "教师生病"}))

@@ -130,17 +130,17 @@ async def test_teachers_are_entered_once(desks: Desks, world: World) -> None:
 async def test_the_balance_follows_a_fee_to_the_settlement_account(desks: Desks, world: World) -> None:
     institution = await world.institution()
     desk = await desks.institution(institution)
-    assert await desk.get("/balance") == {"escrow_fen": 0, "payable_fen": 0, "outgoing_fen": 0, "paid_fen": 0}
+    assert await desk.get("/balance") == {"escrow_fen": 0, "payable_fen": 0, "outgoing_fen": 0, "paid_fen": 0, "shortfall_fen": 0}
     parent, contract = await world.paid_contract(institution, lessons=4, price_fen=40_000)
     assert (await desk.get("/balance"))["escrow_fen"] == 40_000
     lesson = (await world.lessons_of(contract))[0]
     await world.deliver(institution, lesson)
     await world.confirm(parent, lesson)
-    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 10_000, "outgoing_fen": 0, "paid_fen": 0}
+    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 10_000, "outgoing_fen": 0, "paid_fen": 0, "shortfall_fen": 0}
     await settlement_jobs.run_district(world.district, clock.today(), 1, "test")
-    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 0, "outgoing_fen": 10_000, "paid_fen": 0}
+    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 0, "outgoing_fen": 10_000, "paid_fen": 0, "shortfall_fen": 0}
     await world.work()
-    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 0, "outgoing_fen": 0, "paid_fen": 10_000}
+    assert await desk.get("/balance") == {"escrow_fen": 30_000, "payable_fen": 0, "outgoing_fen": 0, "paid_fen": 10_000, "shortfall_fen": 0}
 
     [payout] = (await desk.get("/payouts"))["items"]
     assert (payout["amount_fen"], payout["status"], payout["line_count"]) == (10_000, "settled", 1)

@@ -35,7 +35,7 @@ async def a_busy_school(world: World) -> tuple[Institution, dict[str, Any]]:
     [payout] = await settlement_jobs.run_district(world.district, clock.today(), 1, "test")
     await world.work()
     async with world.district.transaction() as session:
-        refund = await refunds.request(session, parent, contract.id, "搬家")
+        [refund] = await refunds.request(session, parent, contract.id, "搬家")
     return institution, {"contract": contract, "lesson": lesson, "payout": payout, "refund": refund}
 
 

@@ -14,7 +14,7 @@ from app.portals import cashier
 from app.registry.models import Institution
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import at_home, problem_of, scanned
+from tests.portals.families import at_home, document, problem_of, scanned
 from tests.world import World
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
@@ -56,7 +56,8 @@ async def test_from_a_child_to_money_in_escrow(world: World, home: Desk, institu
     child = await made(home.post("/students", {"name": "王小明", "birth_month": "2017-05", "consent": "1"}))
     assert (child["name"], child["birth_month"]) == ("王*明", "2017-05")
     assert (await home.get("/students"))["items"] == [child]
-    contract = await made(home.post("/contracts", {"class_id": str(offered.id), "student_id": child["id"]}))
+    wish = {"class_id": str(offered.id), "student_id": child["id"]} | await document(home, offered.id)
+    contract = await made(home.post("/contracts", wish))
     assert (contract["status"], contract["amount_fen"], contract["escrow_fen"]) == ("created", 10_000, 0)
     assert contract["institution"] == {"id": str(institution.id), "name": institution.name}
     assert contract["class"] == {"id": str(offered.id), "name": "创意美术"}
@@ -66,7 +67,7 @@ async def test_from_a_child_to_money_in_escrow(world: World, home: Desk, institu
         (2, "reserved", 3_333),
         (3, "reserved", 3_333),
     ]
-    assert {finding["rule"] for finding in contract["findings"] if finding["binding"]} == {"charge.span", "charge.cap"}
+    assert {finding["rule"] for finding in contract["findings"] if finding["binding"]} >= {"charge.span", "charge.cap", "inst.list"}
     payment = await made(home.post(f"/contracts/{contract['id']}/payments", key="pay-1"))
     assert (payment["status"], payment["amount_fen"], payment["contract_id"]) == ("created", 10_000, contract["id"])
     followed = await home.get(f"/payments/{payment['payment_no']}")
@@ -217,7 +218,7 @@ async def test_an_unpaid_contract_has_nothing_to_give_back(world: World, home: D
 async def test_a_sale_against_the_rules_names_its_source(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     dear = await world.training_class(institution, price_fen=500_001)
     child = await world.child(parent)
-    answer = await home.post("/contracts", {"class_id": str(dear.id), "student_id": str(child.id)})
+    answer = await home.post("/contracts", {"class_id": str(dear.id), "student_id": str(child.id)} | await document(home, dear.id))
     assert problem_of(answer) == (422, "contracts.rule")
     (finding,) = answer.json()["findings"]
     assert (finding["rule"], finding["passed"], finding["value"], finding["limit"]) == ("charge.cap", False, 500_001, 500_000)
@@ -285,12 +286,15 @@ async def test_somebody_elses_rows_and_absent_ones_are_the_same(
 
     absent_id = str(uuid4())
     await refused(lambda x: other.api.get(f"/api/v1/parent/contracts/{x}"), str(contract.id), absent_id)
+    await refused(lambda x: other.api.get(f"/api/v1/parent/contracts/{x}/document"), str(contract.id), absent_id)
+    await refused(lambda x: other.api.get(f"/api/v1/parent/contracts/{x}/document.pdf"), str(contract.id), absent_id)
     await refused(lambda x: other.api.get(f"/api/v1/parent/payments/{x}"), payment_no, number("P", "510112"))
     await refused(lambda x: other.api.get(f"/api/v1/parent/refunds/{x}"), refund_no, number("R", "510112"))
     await refused(lambda x: other.post(f"/contracts/{x}/payments", key=f"p-{x}"), str(contract.id), absent_id)
     await refused(lambda x: other.post(f"/lessons/{x}/dispute", {"reason": "没上"}), lessons[0], absent_id)
     await refused(lambda x: other.post("/refunds", {"contract_id": x, "reason": "搬家"}, key=f"r-{x}"), str(contract.id), absent_id)
-    await refused(lambda x: other.post("/contracts", {"class_id": str(offered.id), "student_id": x}), child, absent_id)
+    read = await document(other, offered.id)
+    await refused(lambda x: other.post("/contracts", {"class_id": str(offered.id), "student_id": x} | read), child, absent_id)
     items = (await other.post("/confirmations", {"lesson_ids": [lessons[0], absent_id]}, key="c")).json()["items"]
     assert [item["outcome"] for item in items] == ["not_found", "not_found"]
     for path in ("/students", "/contracts", "/payments", "/lessons", "/refunds"):

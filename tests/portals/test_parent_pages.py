@@ -19,7 +19,7 @@ from app.refunds.models import Refund
 from app.registry.models import Guardianship, Institution
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import at_home, link, links, shown
+from tests.portals.families import accepted, accepting, at_home, link, links, shown
 from tests.school import final_after
 from tests.web.conftest import Messages
 from tests.world import World
@@ -75,7 +75,7 @@ async def test_a_newcomer_signs_in_enrols_and_gets_a_code_to_pay(world: World, d
     form = await parent.page(f"/classes/{offered.id}/enrol")
     assert "添加孩子" in shown(form)
     child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
-    contract = await parent.told(await parent.submit(f"/classes/{offered.id}/enrol", child))
+    contract = await parent.told(await parent.submit(f"/classes/{offered.id}/enrol", child | accepted(form)))
     assert "合同已签订" in shown(contract)
     for fact in ("¥400.00", "王*明", "教监管函〔2021〕2号", "主流或政府媒体"):
         assert fact in shown(contract)
@@ -93,7 +93,7 @@ def action(page: str) -> str:
 async def test_a_form_sent_twice_signs_once(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     offered = await world.training_class(institution)
     path = f"/classes/{offered.id}/enrol"
-    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
+    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"} | await accepting(home, offered.id)
     answers = await asyncio.gather(*(home.submit(path, child) for _ in range(4)))
     assert {answer.status_code for answer in answers} == {303}
     assert len({answer.headers["location"] for answer in answers}) == 1
@@ -113,17 +113,18 @@ async def test_what_is_wrong_stands_beside_its_field(world: World, home: Desk, i
             assert answer.status_code == 400
             assert said in answer.text.partition('class="form-error"')[2][:120]
             assert f'value="{form["name"]}"' in answer.text
-    unknown = await home.submit(f"/classes/{offered.id}/enrol", {"student_id": str(uuid4())})
+    read = await accepting(home, offered.id)
+    unknown = await home.submit(f"/classes/{offered.id}/enrol", {"student_id": str(uuid4())} | read)
     assert unknown.status_code == 404
     assert "没有这名学生" in shown(unknown.text)
-    assert (await home.submit(f"/classes/{offered.id}/enrol", {"student_id": "x"})).status_code == 404
+    assert (await home.submit(f"/classes/{offered.id}/enrol", {"student_id": "x"} | read)).status_code == 404
     assert await count(world, Contract) == 0
 
 
 async def test_a_sale_against_the_rules_names_its_source(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     dear = await world.training_class(institution, price_fen=500_001)
     child = await world.child(parent)
-    answer = await home.submit(f"/classes/{dear.id}/enrol", {"student_id": str(child.id)})
+    answer = await home.submit(f"/classes/{dear.id}/enrol", {"student_id": str(child.id)} | await accepting(home, dear.id))
     assert answer.status_code == 422
     assert "按规定不能这样收费" in shown(answer.text)
     assert "非学科类校外培训的意见" in shown(answer.text)
@@ -340,12 +341,14 @@ async def test_somebody_elses_pages_and_absent_ones_are_the_same(
 ) -> None:
     contract, lessons = await taught(world, parent, institution, delivered=1)
     async with world.district.transaction() as session:
-        refund = await refund_service.request(session, parent, contract.id, "搬家")
+        [refund] = await refund_service.request(session, parent, contract.id, "搬家")
         payment_no = await session.scalar(select(Payment.payment_no).where(Payment.contract_id == contract.id))
     other = await at_home(desks, await world.parent())
     nobody = uuid4()
     for own, absent in (
         (f"/contracts/{contract.id}", f"/contracts/{nobody}"),
+        (f"/contracts/{contract.id}/document", f"/contracts/{nobody}/document"),
+        (f"/contracts/{contract.id}/document.pdf", f"/contracts/{nobody}/document.pdf"),
         (f"/contracts/{contract.id}/refund", f"/contracts/{nobody}/refund"),
         (f"/payments/{payment_no}", f"/payments/{number('P', '510112')}"),
         (f"/refunds/{refund.refund_no}", f"/refunds/{number('R', '510112')}"),

@@ -113,7 +113,7 @@ async def test_an_older_code_of_a_paid_contract_is_used_up(world: World, payer: 
     await world.pay(parent, contract)
     answer = await payer.get(path_of(older))
     assert answer.status_code == 410
-    assert "这份合同已经付款" in shown(answer.text)
+    assert "这笔费用已经付款" in shown(answer.text)
 
 
 async def test_another_amount_is_sent_back_and_the_page_says_so(world: World, payer: httpx.AsyncClient) -> None:

@@ -45,8 +45,8 @@ def filled_in(draft: InstitutionDraft, **changed: Any) -> dict[str, Any]:
     } | changed
 
 
-async def applied(desks: Desks, body: dict[str, Any]) -> httpx.Response:
-    return await (await desks.anybody()).post(f"{PUBLIC}/applications", json=body)
+async def applied(desks: Desks, body: dict[str, Any], key: str | None = None) -> httpx.Response:
+    return await (await desks.anybody()).post(f"{PUBLIC}/applications", json=body, headers={"Idempotency-Key": key or uuid4().hex})
 
 
 async def waiting(officer: Desk) -> dict[str, Any]:
@@ -82,6 +82,19 @@ async def test_from_the_application_to_the_first_sign_in(desks: Desks, world: Wo
     assert (entry["id"], entry["licence"]["no"], entry["campuses"][0]["lease_ends_on"]) == (institution_id, draft.licence.no, FAR_OFF)  # type: ignore[union-attr]
     assert [account["role"] for account in entry["accounts"]] == ["supervised", "settlement"]
     assert (await public.get(f"{PUBLIC}/institutions/{institution_id}")).status_code == 200
+
+
+async def test_an_application_sent_twice_under_its_key_is_one(desks: Desks, world: World) -> None:
+    draft, public = await world.institution_draft(), await desks.anybody()
+    body, key = filled_in(draft), uuid4().hex
+    assert problem_of(await public.post(f"{PUBLIC}/applications", json=body)) == (400, "idempotency.missing")
+    assert problem_of(await applied(desks, body | {"kind": "subject"}, key)) == (400, "registry.stage_invalid"), "the key stays free"
+    first, second = [await applied(desks, body, key) for _ in range(2)]
+    assert (first.status_code, second.status_code, second.json()) == (201, 201, first.json())
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert problem_of(await applied(desks, body | {"name": "另一个名字"}, key)) == (422, "idempotency.other_request")
+    async with world.district.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(InstitutionApplication)) == 1
 
 
 UNSOUND = (

@@ -1,5 +1,6 @@
 """Registers of institutions and teachers as pages: the forms that apply, decide, change and upload."""
 
+import re
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -11,7 +12,7 @@ from app import clock
 from app.registry import institution_queries as registry
 from app.registry.rules import InstitutionDraft
 from tests.portals.desks import Desks
-from tests.portals.families import at_home, shown
+from tests.portals.families import accepting, at_home, shown
 from tests.world import World
 
 HERE = "?district=510112"
@@ -50,8 +51,11 @@ async def test_an_application_by_the_form_is_decided_on_its_page(desks: Desks, w
     assert 'value="青禾书院"' in wrong.text
     assert "correct horse" not in wrong.text
     assert (await public.post(f"/apply{HERE}", data=filled_in(draft), headers={"Sec-Fetch-Site": "cross-site"})).status_code == 403
-    sent = await public.post(f"/apply{HERE}", data=filled_in(draft))
-    assert sent.status_code == 303
+    fresh = re.search(r'name="key" value="([0-9a-f]{32})"', (await public.get(f"/apply{HERE}")).text)
+    assert fresh is not None
+    sent, again = [await public.post(f"/apply{HERE}", data=filled_in(draft, key=fresh.group(1))) for _ in range(2)]
+    assert (sent.status_code, again.status_code) == (303, 303)
+    assert again.headers["location"] == sent.headers["location"], "sent twice, applied once"
     status = sent.headers["location"]
     assert "待审批" in shown((await public.get(status)).text)
 
@@ -91,7 +95,8 @@ async def test_the_profile_asks_for_a_change_and_everybody_reads_of_the_pause(de
     page = await desk.page("/profile")
     asked = {"kind": "legal_representative", "new_value": "李法人", "reason": "股权转让", "campus_id": ""}
     assert "暂停招生收费" in await desk.told(await desk.submit("/profile/changes", asked, page))
-    assert "正在等待核定" in await desk.told(await desk.submit("/profile/changes", asked))
+    again = await desk.submit("/profile/changes", asked | {"new_value": "王法人"})
+    assert (again.status_code, "正在等待核定" in shown(again.text), 'value="王法人"' in again.text) == (409, True, True)
     notice = f"{institution.name}暂停招生收费"
     for path in ("", f"/contracts/{contract.id}"):
         assert notice in shown(await home.page(path))
@@ -131,8 +136,6 @@ async def test_an_officer_decides_on_the_entry_page(desks: Desks, world: World) 
         (f"{base}/listing", {"listing": "none", "reason": "查无实据"}, "名单已更新"),
         (f"{base}/yearly-checks", {"year": "2025", "result": "passed", "note": "合格"}, "年检结果已登记"),
         (f"{base}/licence", licence | {"licence_to_on": FAR_OFF, "reason": "换证"}, "许可证已更新"),
-        (f"{base}/licence", licence | {"licence_to_on": "2022-01-01", "reason": "换证"}, "办学许可证已过期"),
-        (f"{base}/licence", licence | {"licence_to_on": "明年", "reason": "换证"}, "请填写许可证截止日期"),
         (f"{base}/pause", {"reason": "群众举报"}, "已暂停招生收费"),
         (f"{base}/resume", {"reason": "没有预收费"}, "恢复招生收费"),
         (f"{base}/changes", {"kind": "address", "new_value": "新址", "reason": "企业登记系统"}, "变更已记录"),
@@ -142,6 +145,15 @@ async def test_an_officer_decides_on_the_entry_page(desks: Desks, world: World) 
     )
     for path, form, told in steps:
         assert told in await officer.told(await officer.submit(path, form, page)), path
+    for path, form, told in (
+        ("licence", licence | {"licence_to_on": "2022-01-01", "reason": "换证的依据"}, "办学许可证已过期"),
+        ("licence", licence | {"licence_to_on": "明年", "reason": "换证的依据"}, "请填写许可证截止日期"),
+        ("yearly-checks", {"year": "去年", "result": "passed", "note": "换证的依据"}, "年度须为"),
+        ("yearly-checks", {"year": "1949", "result": "failed", "note": "换证的依据"}, "年检年度须为"),
+        ("changes", {"kind": "settlement_account", "new_value": "12", "reason": "换证的依据"}, "须为 6 至 34 位"),
+    ):
+        refused = await officer.submit(f"{base}/{path}", form, page)
+        assert (refused.status_code, told in shown(refused.text), "换证的依据" in refused.text) == (400, True, True), path
     seen = await officer.submit(f"{base}/contact", {"reason": "核实举报"}, page)
     assert "钱校长" in seen.text
     assert "钱校长" not in await officer.page(f"{base}/entry")
@@ -153,7 +165,10 @@ async def test_campuses_and_contact_are_kept_by_forms(desks: Desks, world: World
     page = await desk.page("/profile")
     campus = {"campus_name": "东校区", "campus_address": "东路 1 号", "lease_ends_on": ""}
     assert "校区已登记" in await desk.told(await desk.submit("/profile/campuses", campus, page))
-    assert "租赁到期日" in await desk.told(await desk.submit("/profile/campuses", campus | {"lease_ends_on": "2001-01-01"}, page))
+    ended = await desk.submit("/profile/campuses", campus | {"campus_name": "西校区", "lease_ends_on": "2001-01-01"}, page)
+    assert (ended.status_code, "租赁到期日" in shown(ended.text), 'value="西校区"' in ended.text) == (400, True, True)
+    unreachable = await desk.submit("/profile/contact", {"contact_name": "孙主任", "contact_phone": "12345"}, page)
+    assert (unreachable.status_code, "手机" in shown(unreachable.text), 'value="12345"' in unreachable.text) == (400, True, True)
     assert "联系人已更新" in await desk.told(
         await desk.submit("/profile/contact", {"contact_name": "孙主任", "contact_phone": "13800138000"}, page)
     )
@@ -178,13 +193,23 @@ async def test_a_teacher_is_entered_edited_and_pictured_by_forms(desks: Desks, w
         "certificate_to_on": FAR_OFF,
     }
     assert "教师已登记" in await desk.told(await desk.submit("/teachers", facts, page))
-    assert "证书有效期" in await desk.told(await desk.submit("/teachers", facts | {"certificate_to_on": "2026-13-01"}, page))
+    for wrong, status, told in (
+        ({"certificate_to_on": "2026-13-01"}, 400, "请填写证书有效期"),
+        ({"certificate_to_on": "2020-01-01"}, 400, "教师资格证书已过期"),
+        ({"employed_from_on": "1920-01-01"}, 400, "入职日期不合理"),
+        ({"certificate_no": " "}, 400, "资格证书号须为"),
+        ({}, 409, "已经登记"),
+    ):
+        refused = await desk.submit("/teachers", facts | {"name": "王新来"} | wrong, page)
+        assert (refused.status_code, told in shown(refused.text), 'value="王新来"' in refused.text) == (status, True, True), wrong
     async with world.district.reading() as session:
         [teacher] = await registry.teachers(session, institution.id)
     path = f"/teachers/{teacher.id}"
     page = await desk.page(path)
     edited = {"subject": "美术", "certificate_subject": "美术、书法", "employed_from_on": "2020-01-01"}
     assert "教师信息已更新" in await desk.told(await desk.submit(path, edited, page))
+    refused = await desk.submit(path, edited | {"subject": "国画", "employed_to_on": "2019-01-01"}, page)
+    assert (refused.status_code, "离职日期不能早于入职日期" in shown(refused.text), 'value="国画"' in refused.text) == (400, True, True)
 
     written = BytesIO()
     Image.effect_noise((900, 1200), 90).convert("RGB").save(written, "JPEG", quality=95)
@@ -206,6 +231,7 @@ async def test_a_paused_institution_refuses_the_enrolment_form(desks: Desks, wor
     child = await world.child(parent)
     officer, home = await desks.officer(), await at_home(desks, parent)
     await officer.submit(f"/institutions/{institution.id}/pause", {"reason": "群众举报"})
-    refused = await home.submit(f"/classes/{training_class.id}/enrol", {"student_id": str(child.id)}, await home.page("/refunds"))
+    form = {"student_id": str(child.id)} | await accepting(home, training_class.id)
+    refused = await home.submit(f"/classes/{training_class.id}/enrol", form, await home.page("/refunds"))
     assert refused.status_code == 422
     assert "暂停招生收费：群众举报" in shown(refused.text)

@@ -58,6 +58,11 @@ async def test_from_the_class_to_the_feedback_in_pages(school: School, desks: De
     told = shown(await office.page("/trial-feedback"))
     assert "老师很耐心" in told
     assert "王*明" not in told
+    officer = await desks.officer()
+    read = shown(await officer.page(f"/institutions/{school.institution.id}/trial-feedback"))
+    assert "老师很耐心" in read
+    assert "王" not in read.replace(school.institution.name, "")
+    assert (await officer.browser.get(f"/supervision/institutions/{uuid4()}/trial-feedback")).status_code == 404
     assert await school.totals() == {}
 
 
@@ -80,6 +85,23 @@ async def test_the_same_in_json(school: School, desks: Desks, home: Desk) -> Non
     assert (rated.status_code, rated.json()["rating"], rated.json()["comment"]) == (200, 5, "")
     (feedback,) = (await office.get("/trial-feedback"))["items"]
     assert set(feedback) == {"id", "class_id", "class_name", "starts_at", "rating", "comment", "rated_at"}
+    read = await (await desks.officer()).get(f"/institutions/{school.institution.id}/trial-feedback")
+    assert read["items"] == [feedback]
+
+
+async def test_a_new_child_is_entered_where_the_trial_is_booked(school: School, desks: Desks, world: World) -> None:
+    home = await at_home(desks, await world.parent())
+    path = f"/classes/{school.training_class.id}/trial"
+    form = await home.page(path)
+    second = str(school.sessions[1].id)
+    typed = {"student_id": "new", "name": "李新苗", "birth_month": "2017-05", "class_session_id": second}
+    refused = await home.submit(path, typed, form)
+    assert (refused.status_code, 'value="李新苗"' in refused.text) == (422, True), "nobody agreed"
+    assert f'value="{second}" checked' in refused.text
+    agreed = form.partition('name="consent" value="')[2].partition('"')[0]
+    assert "试听已预约" in await home.told(await home.submit(path, typed | {"consent": agreed}, form))
+    [trial] = (await home.get("/trials"))["items"]
+    assert (trial["student_name"], trial["class_session_id"]) == ("李*苗", second)
 
 
 async def test_what_is_refused_is_said_on_the_page(school: School, home: Desk) -> None:

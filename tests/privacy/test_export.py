@@ -54,6 +54,7 @@ async def test_a_family_takes_everything_along(world: World, district: District,
         4,
         "孩子说老师没有来",
     )
+    assert "学员：王小明" in contract["document"]["text"]
     assert [each["amount_fen"] for each in found["payments"]] == [40_000]
     assert [each["amount_fen"] for each in found["refunds"]] == [30_000]
     assert [each["reason"] for each in found["lookups"]] == ["核实上课的孩子是谁"]

@@ -16,10 +16,14 @@ ERASED = "UPDATE student SET name_enc = NULL, birth_month_enc = NULL, consent_ve
     ("damage", "broken"),
     [
         ("DELETE FROM guardianship", {"privacy.answered_for", "privacy.consent_weighed"}),
-        (ERASED, {"privacy.answered_for", "privacy.erased_left"}),
+        (ERASED, {"privacy.answered_for", "privacy.erased_left", "privacy.parties_forgotten"}),
         ("UPDATE student SET consent_version = 'x'", {"privacy.consent_weighed"}),
         ("UPDATE student SET hidden_at = now(), consent_version = NULL", {"privacy.consent_weighed"}),
-        ("UPDATE guardian SET phone_enc = NULL, phone_index = NULL, erased_at = now()", {"privacy.answered_for", "privacy.erased_left"}),
+        (
+            "UPDATE guardian SET phone_enc = NULL, phone_index = NULL, erased_at = now()",
+            {"privacy.answered_for", "privacy.erased_left", "privacy.parties_forgotten"},
+        ),
+        ("UPDATE contract_document SET parties_enc = NULL", {"privacy.parties_forgotten"}),
     ],
 )
 async def test_a_contradiction_is_named(world: World, district: District, owner: District, damage: str, broken: set[str]) -> None:

@@ -22,7 +22,9 @@ from app.reconciliation.queries import AccountDay, account_days, latest_day
 from app.reconciliation.service import reconcile
 from app.registry.models import Institution
 from bank_adapters.port import AccountStatement
+from tests.old_families import deposit, old_family, rule_on
 from tests.reconciliation.doctored import doctored, forgetful
+from tests.school import found_school
 from tests.world import CONNECTION, World, in_utc
 
 MONDAY = date(2025, 3, 3)
@@ -172,6 +174,21 @@ async def test_a_debit_that_was_made_good_stands_no_longer(world: World, school:
     await reconcile_day(world.district, world.banks, MONDAY)
 
     assert await named(world, MONDAY) == []
+
+
+async def test_a_repaid_debit_stands_no_longer_though_old_stock_is_short(world: World) -> None:
+    school = await found_school(world)
+    await old_family(school)
+    await school.enrol()
+    await world.bank.debit_uninstructed((await world.account(school.institution)).account_no, 150_00)
+    await reconcile_day(world.district, world.banks, clock.today())
+    assert await named(world, clock.today()) == [("uninstructed_debit", 150_00)]
+
+    await rule_on(school, await deposit(school, 150_00), "made_good")
+    await reconcile_day(world.district, world.banks, clock.today())
+
+    assert await named(world, clock.today()) == []
+    assert (await school.totals())["shortfall"] == 400_00
 
 
 async def test_a_movement_that_the_statement_lacks_is_named_every_day_until_the_bank_shows_it(world: World, school: Institution) -> None:

@@ -25,7 +25,8 @@ async def school(world: World) -> School:
 
 async def ask_back(school: School, family: Family, reason: str = "搬家了") -> Refund:
     async with school.world.district.transaction() as session:
-        return await refunds.request(session, family.parent, family.contract.id, reason)
+        [refund] = await refunds.request(session, family.parent, family.contract.id, reason)
+        return refund
 
 
 async def rule_return(school: School, lesson_id: UUID, reason: str = "老师确未到场") -> Refund:
@@ -62,7 +63,7 @@ async def test_an_odd_price_goes_back_to_the_last_fen(world: World) -> None:
     parent, contract = await world.paid_contract(institution, lessons=3, price_fen=100_00)
     await world.deliver(institution, (await world.lessons_of(contract))[0])
     async with world.district.transaction() as session:
-        refund = await refunds.request(session, parent, contract.id, "换班")
+        [refund] = await refunds.request(session, parent, contract.id, "换班")
     assert refund.amount_fen == 66_66
     assert (await world.totals(institution))["escrow"] == 33_34
 

@@ -23,7 +23,8 @@ async def school(world: World) -> School:
 
 async def ask_back(school: School, family: Family) -> Refund:
     async with school.world.district.transaction() as session:
-        return await refunds.request(session, family.parent, family.contract.id, "不学了")
+        [refund] = await refunds.request(session, family.parent, family.contract.id, "不学了")
+        return refund
 
 
 async def reject(school: School, refund: Refund) -> None:

@@ -201,7 +201,7 @@ async def test_a_proposed_change_pauses_sales_until_an_officer_confirms_coverage
 
     with pytest.raises(Refused) as refusal:
         await world.sign(parent, training_class)
-    assert refusal.value.code == "registry.sales_paused"
+    assert [finding["rule"] for finding in refusal.value.facts["findings"]] == ["inst.paused"]
     async with district.reading() as session:
         assert await contracts.open_classes(session, institution.id) == []
         [notice] = await notices_of(session, parent.guardian_id)
@@ -332,7 +332,7 @@ async def test_lists_have_a_history_and_the_black_list_sells_nothing(world: Worl
             await institutions.set_listing(session, officer, institution.id, "black", "再列一次")
     with pytest.raises(Refused) as refusal:
         await world.sign(parent, training_class)
-    assert refusal.value.code == "registry.blacklisted"
+    assert [finding["rule"] for finding in refusal.value.facts["findings"]] == ["inst.list"]
     async with district.transaction() as session:
         await institutions.set_listing(session, officer, institution.id, None, "查无实据")
     await world.sign(parent, training_class)

@@ -95,7 +95,7 @@ async def test_a_cancelled_one_waits_for_its_replacement(office: Office, world: 
             await lessons.deliver(session, office.staff, row.id, [])
     assert refusal.value.code == "lessons.session_cancelled"
     async with district.reading() as session:
-        [view] = await contracts.lessons_of_guardian(session, parent.guardian_id, "scheduled", limit=1)
+        [view] = await contracts.lessons_of_guardian(session, parent.guardian_id, ["scheduled"], limit=1)
         assert view.session_status == "cancelled"
 
     made_up = await office.make_up(row, FRIDAY)
@@ -115,7 +115,7 @@ async def test_the_fee_of_a_cancelled_one_can_be_had_back(office: Office, world:
     await world.pay(parent, contract)
     await office.cancel(course.sessions[0])
     async with district.transaction() as session:
-        refund = await refunds.request(session, parent, contract.id, "不想等补课")
+        [refund] = await refunds.request(session, parent, contract.id, "不想等补课")
     assert refund.amount_fen == 20_000
     assert await read_by(world, parent) == []
 

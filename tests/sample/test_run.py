@@ -72,6 +72,7 @@ async def what_the_people_find(sample: RunningSample) -> None:
         assert {each["rule"] for each in alerts} >= {"large_transfer", "minimum_balance", "unassigned_money"}
         overview = (await http.get("/supervision/overview", headers=staff["supervision"])).json()
         assert (overview["held_payouts"], overview["open_disputes"], overview["totals"]["suspense_fen"]) == (1, 1, 0)
+        assert (overview["applications"], overview["changes"], overview["classes"]) == (1, 1, 1)
 
 
 async def signed_in(http: httpx.AsyncClient, path: str, credentials: dict[str, str]) -> dict[str, str]:

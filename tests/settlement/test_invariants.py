@@ -9,13 +9,14 @@ from app.ledger.check import invariants
 from app.lessons import service as lessons
 from app.refunds import service as refunds
 from app.settlement import service as settlement
+from tests.old_families import ask_back, old_family, settle
 from tests.school import found_school
 from tests.world import World
 
 SLICES = ("lessons", "refunds", "settlement")
 BREAKS = {
     "UPDATE release SET amount_fen = amount_fen + 1": {"lessons.release_has_cause", "lessons.release_of_its_lesson"},
-    "UPDATE release SET reversed_at = now()": {"lessons.release_posted", "lessons.confirmed_is_released"},
+    "UPDATE release SET reversed_at = now() WHERE made_good_fen = 0": {"lessons.release_posted", "lessons.confirmed_is_released"},
     "UPDATE release SET confirmed_by = (SELECT id FROM guardian WHERE id NOT IN (SELECT guardian_id FROM contract) LIMIT 1)": {
         "lessons.caused_by_its_own"
     },
@@ -27,6 +28,7 @@ BREAKS = {
     "UPDATE class_session SET status = 'scheduled'": {"lessons.taught_when_delivered"},
     "UPDATE lesson SET status = 'scheduled' WHERE status = 'delivered'": {"lessons.taught_when_delivered"},
     "UPDATE refund SET amount_fen = amount_fen + 1": {"refunds.amount_is_its_lines"},
+    "UPDATE refund SET funded_at = now() WHERE funded_at IS NULL": {"refunds.waits_for_funds"},
     "UPDATE instruction SET original_movement_id = (SELECT max(movement_id::text)::uuid FROM payment"
     " WHERE id NOT IN (SELECT payment_id FROM refund)) WHERE purpose = 'refund'": {"refunds.to_its_payer"},
     "UPDATE instruction SET source = 'escrow:none' WHERE purpose = 'payout'": {
@@ -44,6 +46,16 @@ BREAKS = {
     "UPDATE payout_line SET amount_fen = amount_fen + 1": {"settlement.line_of_its_release", "settlement.amount_is_its_lines"},
     "UPDATE release SET final_at = final_at + interval '1 day'": {"settlement.line_of_its_release"},
     "UPDATE payout_line SET live = false": {"settlement.live_until_given_back", "settlement.release_knows_its_payout"},
+    "UPDATE release SET made_good_fen = made_good_fen - 1 WHERE made_good_fen > 0": {
+        "settlement.release_knows_what_was_taken",
+        "settlement.payable_is_unpaid_releases",
+    },
+    "INSERT INTO made_good_line (run_id, release_id, amount_fen)"
+    " SELECT p.run_id, r.id, 1 FROM payout p JOIN release r ON r.payout_id = p.id": {
+        "settlement.made_good_is_its_lines",
+        "settlement.release_knows_what_was_taken",
+    },
+    "UPDATE payment SET old_stock = false, status = 'expired' WHERE old_stock": {"settlement.nothing_out_of_others"},
     "UPDATE release SET payout_id = NULL": {"settlement.release_knows_its_payout", "settlement.payable_is_unpaid_releases"},
 }
 
@@ -58,7 +70,7 @@ async def broken(session: AsyncSession) -> set[str]:
 
 
 async def tell_a_whole_story(world: World) -> None:
-    """Lessons in every state, a payout, a refund asked for and one ruled, in one book."""
+    """Lessons in every state, a payout, a refund asked for and one ruled, in one book; old stock in another, made good in part."""
     school = await found_school(world, lesson_count=2)
     first, second, third = [await school.enrol() for _ in range(3)]
     await world.parent()
@@ -75,9 +87,12 @@ async def tell_a_whole_story(world: World) -> None:
         assert await settlement.run(session, school.institution.id, clock.today(), 1, "system")
     other = await found_school(world, lesson_count=2)
     await other.enrol()
-    fourth = await other.enrol()
-    await other.deliver(1, fourth)
+    fourth, old = await other.enrol(), await old_family(other, lesson_count=2)
+    await other.deliver(1, fourth, old)
     await other.dispute(fourth, 1)
+    await other.confirm(old, 1)
+    assert await settle(other) is None
+    await ask_back(other, old)
 
 
 async def test_every_break_is_named(world: World, owner: District) -> None:

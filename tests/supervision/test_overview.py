@@ -10,6 +10,7 @@ from app.ids import uuid7
 from app.ledger.jobs import seal
 from app.registry.models import Institution
 from app.supervision import queries
+from app.supervision.queries import Waiting
 from app.supervision.rules import DEFAULT_LINES
 from tests.supervision.scenes import LINES, draw_lines, settle_one_lesson
 from tests.world import World, in_utc
@@ -26,7 +27,7 @@ async def school(world: World) -> Institution:
 async def test_an_empty_district_has_nothing_to_cover(world: World) -> None:
     async with world.district.reading() as session:
         overview = await queries.overview(session)
-    assert (overview.institutions, overview.held_payouts, overview.open_disputes) == (0, 0, 0)
+    assert (overview.institutions, overview.waiting) == (0, Waiting(0, 0, 0, 0, 0, 0, 0))
     assert overview.open_alerts == {"yellow": 0, "red": 0}
     assert (overview.money.escrow_fen, overview.money.reported_fen, overview.money.coverage_bps) == (0, None, None)
 
@@ -43,7 +44,7 @@ async def test_the_overview_adds_up_every_book_and_what_waits(world: World, scho
     money = overview.money
     assert (money.cash_fen, money.escrow_fen, money.payable_fen, money.outgoing_fen) == (1_000_00, 850_00, 0, 150_00)
     assert (money.suspense_fen, money.shortfall_fen, money.unresolved_fen) == (0, 0, 150_00)
-    assert (overview.institutions, overview.held_payouts) == (2, 1)
+    assert (overview.institutions, overview.waiting.held_payouts) == (2, 1)
     assert overview.open_alerts == {"yellow": 1, "red": 1}, "a held payout; the second school's balance before its first payment"
 
 

@@ -34,7 +34,7 @@ async def refund(world: World, school: Institution, price_fen: int) -> str:
     """A family pays for a class and asks for all of it back; the refund's number."""
     parent, contract = await world.paid_contract(school, price_fen=price_fen)
     async with world.district.transaction() as session:
-        return (await refunds.request(session, parent, contract.id, "搬家")).refund_no
+        return (await refunds.request(session, parent, contract.id, "搬家"))[0].refund_no
 
 
 async def test_a_large_refund_is_alerted_to_and_not_held(world: World, school: Institution) -> None:

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from app import clock
+from app.banking.models import BankMovement
+from app.bulk import service as bulk
+from app.bulk.headings import Table
+from app.bulk.kinds import Importer
+from app.bulk.reader import Numbered
+from app.bulk.registry import KINDS
 from app.db import Database
 from app.lessons import trials
 from app.payments import codes
@@ -57,7 +63,7 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
     await school.dispute(theirs, 1)
     drafted = await settlement_jobs.run_district(world.district, clock.today(), 1)
     async with world.district.transaction() as session:
-        refund = await refunds.request(session, leaving.parent, leaving.contract.id, "搬家")
+        [refund] = await refunds.request(session, leaving.parent, leaving.contract.id, "搬家")
         await raise_alerts(session, [Finding(school.institution.id, "large_transfer", "instruction:none", {"amount_fen": 1})])
         invited = await inviting.invite(session, mine.parent, mine.student.id)
         alert_ids = list(await session.scalars(select(Alert.id)))
@@ -68,6 +74,12 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
     waiting = await world.sign(mine.parent, await world.training_class(school.institution))
     payment = await world.order(mine.parent, waiting)
     application, change, campus = await _registered(world, school.institution)
+    kind = KINDS["students"]
+    async with world.district.transaction() as session:
+        importer = Importer(school.institution.id, "staff:clerk")
+        table = Table(["A", "B", "C", None], [Numbered(2, ["13800138000", "王小红", "2017-05", ""])])
+        upload = (await bulk.receive(session, importer, kind, table)).upload
+        movements = list(await session.scalars(select(BankMovement.id).limit(3)))
     found = {
         "contract_id": [mine.contract.id, waiting.id, theirs.contract.id],
         "on": [clock.today()],
@@ -94,6 +106,10 @@ async def _lived_in(world: World) -> tuple[dict[str, list[str]], Parent, Institu
         "campus_id": [campus.id],
         "trial_id": [trial.id],
         "report_id": [report.id],
+        "upload_id": [upload.id],
+        "movement_id": movements,
+        "kind": [kind.slug],
+        "register": ["students"],
         "code": [codes.code_for(payment)],
     }
     return {name: [str(each) for each in values] for name, values in found.items()}, mine.parent, school.institution

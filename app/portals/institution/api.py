@@ -66,7 +66,7 @@ class DeliveryInput(BaseModel):
 
 
 class DeliveredLesson(BaseModel):
-    """A paid lesson of the class session after its delivery: delivered, or missed by an absent child."""
+    """A lesson of the class session after its delivery: delivered, or missed by an absent child; paid afterwards: owed, or lapsed."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -87,7 +87,10 @@ class Delivery(BaseModel):
 
 
 class BalanceView(BaseModel):
-    """Where the institution's money is: waiting for lessons, owed to it, on its way out of the supervised account, paid to it."""
+    """Where the institution's money is: waiting for lessons, owed to it, on its way out of the supervised account, paid to it.
+
+    `shortfall_fen` is what its book lacks: what it earns makes that good first.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -95,6 +98,7 @@ class BalanceView(BaseModel):
     payable_fen: int
     outgoing_fen: int
     paid_fen: int
+    shortfall_fen: int
 
 
 @router.get("/class-sessions", summary="Class sessions in the order they take place")
@@ -125,15 +129,15 @@ async def class_session(class_session_id: PathId, caller: InstitutionCaller, ses
 
 @router.post("/class-sessions/{class_session_id}/delivery", summary="Mark a class session delivered, with its attendance")
 async def deliver(class_session_id: PathId, body: DeliveryInput, caller: InstitutionCaller, session: Write) -> Delivery:
-    """Once, and not before its end. The lessons then wait for their guardians' confirmation; nothing is paid out by this."""
-    paid = await lessons.deliver(session, caller, class_session_id, body.attended_student_ids)
-    delivered = sum(lesson.status == "delivered" for lesson in paid)
+    """Once, and not before its end. The lessons then wait for their guardians' confirmation or payment; nothing is paid out by this."""
+    marked = await lessons.deliver(session, caller, class_session_id, body.attended_student_ids)
+    delivered = sum(lesson.status in ("delivered", "owed") for lesson in marked)
     return Delivery(
         class_session_id=class_session_id,
         status="delivered",
         delivered=delivered,
-        missed=len(paid) - delivered,
-        lessons=[DeliveredLesson.model_validate(lesson) for lesson in paid],
+        missed=len(marked) - delivered,
+        lessons=[DeliveredLesson.model_validate(lesson) for lesson in marked],
     )
 
 

@@ -1,7 +1,8 @@
 """Pages of the institution end about classes: filing one with its schedule, and changing its class sessions one by one."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,7 +16,7 @@ from app.policy.facts import SaleFacts
 from app.policy.findings import Finding, broken
 from app.policy.packs import pack_for
 from app.policy.selling import judge_sale
-from app.portals.edge import Home, InstitutionCaller, Read
+from app.portals.edge import Home, InstitutionCaller, Read, snapshot
 from app.portals.fields import PageByTime, PathId, listed
 from app.portals.institution.timetable import ClassForm, SessionForm
 from app.portals.pages import render, see_other
@@ -32,7 +33,16 @@ from app.security import InstitutionStaff
 
 router = APIRouter()
 
+Step = Literal["change", "cancel", "replacement"]
 Wrong = BadInput | Conflict | NotFound | Refused
+
+
+class Attempted(NamedTuple):
+    """A refused form of a class session: which one, what was typed, what is wrong."""
+
+    step: Step
+    form: SessionForm
+    error: Wrong
 
 
 @router.get("/classes")
@@ -102,40 +112,51 @@ async def close(class_id: PathId, caller: InstitutionCaller, home: Home) -> Resp
 @router.get("/class-sessions/{class_session_id}")
 async def class_session(request: Request, class_session_id: PathId, caller: InstitutionCaller, session: Read) -> Response:
     """The children who have paid for it, the attendance form once it is over, and the forms that change it before."""
+    return await _session_page(request, session, caller, class_session_id)
+
+
+@router.post("/class-sessions/{class_session_id}/{step}")
+async def change(
+    request: Request,
+    class_session_id: PathId,
+    step: Step,
+    caller: InstitutionCaller,
+    home: Home,
+    form: Annotated[SessionForm, Form()],
+) -> Response:
+    """Move it, give it another teacher or place, cancel it, or set its replacement; or show the form again with what is wrong."""
+    try:
+        async with home.transaction() as session:
+            if step == "cancel":
+                await timetable.cancel_session(session, caller, class_session_id, form.reason)
+            elif step == "change":
+                await timetable.change_session(session, caller, class_session_id, form.meeting(), form.reason)
+            else:
+                await timetable.replace_session(session, caller, class_session_id, form.meeting(), form.reason)
+    except (BadInput, Conflict, Refused) as refused:
+        async with snapshot(home) as session:
+            return await _session_page(request, session, caller, class_session_id, Attempted(step, form, refused))
+    done = {"change": "已调课", "cancel": "已取消本次课，请安排补课", "replacement": "补课已安排"}[step]
+    return see_other(f"/institution/class-sessions/{class_session_id}", f"{done}，家长已可看到")
+
+
+async def _session_page(
+    request: Request, session: AsyncSession, caller: InstitutionStaff, class_session_id: UUID, attempted: Attempted | None = None
+) -> Response:
     found = await registry.class_session(session, caller.institution_id, class_session_id)
     return render(
         request,
         "institution/class_session.html",
+        status=attempted.error.status if attempted else 200,
         class_session=found,
         roster=await contracts.roster(session, caller.institution_id, class_session_id),
         trials=await trials_of_session(session, caller.institution_id, class_session_id),
         over=found.ends_at <= clock.now(),
         changes=await changes_of_session(session, class_session_id),
-        form=SessionForm.of(found),
+        attempted=attempted,
+        form=attempted.form if attempted and attempted.step != "cancel" else SessionForm.of(found),
         **await _choices(session, caller),
     )
-
-
-@router.post("/class-sessions/{class_session_id}/{step}")
-async def change(
-    class_session_id: PathId,
-    step: Literal["change", "cancel", "replacement"],
-    caller: InstitutionCaller,
-    home: Home,
-    form: Annotated[SessionForm, Form()],
-) -> Response:
-    """Move it, give it another teacher or place, cancel it, or set its replacement."""
-
-    async def act(session: AsyncSession) -> None:
-        if step == "cancel":
-            await timetable.cancel_session(session, caller, class_session_id, form.reason)
-        elif step == "change":
-            await timetable.change_session(session, caller, class_session_id, form.meeting(), form.reason)
-        else:
-            await timetable.replace_session(session, caller, class_session_id, form.meeting(), form.reason)
-
-    done = {"change": "已调课", "cancel": "已取消本次课，请安排补课", "replacement": "补课已安排"}[step]
-    return await carry_out(home, act, back=f"/institution/class-sessions/{class_session_id}", done=f"{done}，家长已可看到")
 
 
 async def _class_form(

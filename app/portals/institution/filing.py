@@ -16,7 +16,7 @@ from app.registry import classes as register
 from app.registry import planning
 from app.registry.clashes import Meeting
 from app.registry.courses import own_class
-from app.registry.rules import MAX_LESSONS, MAX_MATERIALS, MAX_SEATS, ClassDraft
+from app.registry.rules import MAX_LESSONS, MAX_MATERIALS, MAX_SEATS, MOST_UNPAID, ClassDraft
 from app.registry.schedules import MOST_A_DAY, Pattern
 from app.registry.session_changes import ChangeView, changes_of_class, changes_of_session
 
@@ -94,6 +94,9 @@ class ClassInput(BaseModel):
     materials: Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=MAX_MATERIALS)] = []
     campus_id: UUID | None = None
     room: Room | None = None
+    most_unpaid: Annotated[
+        int, Field(strict=True, ge=0, le=MOST_UNPAID, description="Lessons that may be taught and not paid yet; 0: only paid in advance")
+    ] = 2
     sessions: Annotated[list[MeetingInput], Field(min_length=1, max_length=MAX_LESSONS)]
 
     def draft(self) -> ClassDraft:
@@ -112,6 +115,7 @@ class ClassInput(BaseModel):
             materials=self.materials,
             campus_id=self.campus_id,
             room=self.room,
+            most_unpaid=self.most_unpaid,
         )
 
 
@@ -134,6 +138,7 @@ class ClassItem(BaseModel):
     lesson_count: int
     lesson_minutes: int
     lessons_left: int
+    most_unpaid: int = Field(description="Lessons that may be taught and not paid yet; 0: only paid in advance")
     seats: int
     seats_left: int
     starts_on: date

@@ -77,7 +77,7 @@ async def deliver(
     async def act(session: AsyncSession) -> None:
         await lessons.deliver(session, caller, class_session_id, attended or [])
 
-    return await carry_out(home, act, back=f"/institution/class-sessions/{class_session_id}", done="已登记上课，等待家长确认")
+    return await carry_out(home, act, back=f"/institution/class-sessions/{class_session_id}", done="已登记上课，等待家长确认或付款")
 
 
 @router.get("/payouts")

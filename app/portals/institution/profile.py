@@ -1,5 +1,6 @@
 """机构档案 at the institution end: its entry, the changes it asks for, its campuses and its contact, in JSON and as pages."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -7,15 +8,18 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.portals.edge import Home, InstitutionCaller, Once, Read, Write
+from app.db import District
+from app.errors import BadInput, Conflict, DomainError, Refused
+from app.portals.edge import Home, InstitutionCaller, Once, Read, Write, snapshot
 from app.portals.entries import CampusFields, CampusItem, ChangeInput, ChangeItem, ContactFields, EntryView
 from app.portals.fields import NOBODY, CalendarDate, Listed, PageByTime, PathId, listed
-from app.portals.pages import render
+from app.portals.pages import render, see_other
 from app.portals.staff import carry_out, typed_date
 from app.registry import changes, institutions
 from app.registry import institution_queries as registry
 from app.registry.changes import ChangeDraft, ChangeKind
 from app.registry.rules import CampusDraft, Contact
+from app.security import InstitutionStaff
 
 api = APIRouter(prefix="/api/v1/institution/profile", tags=["institution"])
 pages = APIRouter(prefix="/institution/profile", include_in_schema=False)
@@ -80,13 +84,12 @@ async def close_campus(campus_id: PathId, caller: InstitutionCaller, session: Wr
 @pages.get("")
 async def profile_page(request: Request, caller: InstitutionCaller, session: Read) -> Response:
     """The entry, and the forms that ask for changes."""
-    entry = await registry.entry(session, caller.institution_id)
-    choices = [("", "不是校区地址"), *((campus.id, campus.name) for campus in entry.campuses)]
-    return render(request, "institution/profile.html", entry=entry, campuses=choices)
+    return await _page(request, session, caller)
 
 
 @pages.post("/changes")
 async def ask_for_change(
+    request: Request,
     caller: InstitutionCaller,
     home: Home,
     kind: Annotated[ChangeKind, Form()],
@@ -100,22 +103,30 @@ async def ask_for_change(
         campus = _id(campus_id) if kind == "campus_address" else None
         await changes.propose(session, caller, caller.institution_id, ChangeDraft(kind, new_value, reason, campus))
 
-    return await carry_out(home, act, back=_PAGE, done="变更已提交，核定前暂停招生收费")
+    typed = {"kind": kind, "new_value": new_value, "reason": reason, "campus_id": campus_id}
+    return await _carry_out(request, caller, home, act, "变更已提交，核定前暂停招生收费", typed)
 
 
 @pages.post("/contact")
-async def change_contact(caller: InstitutionCaller, home: Home, contact_name: Typed = "", contact_phone: Typed = "") -> Response:
+async def change_contact(
+    request: Request, caller: InstitutionCaller, home: Home, contact_name: Typed = "", contact_phone: Typed = ""
+) -> Response:
     """Name another contact."""
 
     async def act(session: AsyncSession) -> None:
         await institutions.set_contact(session, caller, Contact(contact_name, contact_phone))
 
-    return await carry_out(home, act, back=_PAGE, done="联系人已更新")
+    return await _carry_out(request, caller, home, act, "联系人已更新", {"contact_name": contact_name, "contact_phone": contact_phone})
 
 
 @pages.post("/campuses")
 async def enter_campus(
-    caller: InstitutionCaller, home: Home, campus_name: Typed = "", campus_address: Typed = "", lease_ends_on: Typed = ""
+    request: Request,
+    caller: InstitutionCaller,
+    home: Home,
+    campus_name: Typed = "",
+    campus_address: Typed = "",
+    lease_ends_on: Typed = "",
 ) -> Response:
     """Enter a campus."""
 
@@ -123,7 +134,8 @@ async def enter_campus(
         lease = typed_date(lease_ends_on, "lease_ends_on", "租赁到期日") if lease_ends_on.strip() else None
         await institutions.add_campus(session, caller, CampusDraft(campus_name, campus_address, lease))
 
-    return await carry_out(home, act, back=_PAGE, done="校区已登记")
+    typed = {"campus_name": campus_name, "campus_address": campus_address, "lease_ends_on": lease_ends_on}
+    return await _carry_out(request, caller, home, act, "校区已登记", typed)
 
 
 @pages.post("/campuses/{campus_id}/lease")
@@ -145,6 +157,37 @@ async def shut_campus(campus_id: PathId, caller: InstitutionCaller, home: Home) 
         await institutions.close_campus(session, caller, campus_id)
 
     return await carry_out(home, act, back=_PAGE, done="校区已关闭")
+
+
+async def _carry_out(
+    request: Request,
+    caller: InstitutionStaff,
+    home: District,
+    act: Callable[[AsyncSession], Awaitable[None]],
+    done: str,
+    typed: Mapping[str, str],
+) -> Response:
+    """Do it, or show the page again with what was typed and what is wrong."""
+    try:
+        async with home.transaction() as session:
+            await act(session)
+    except (BadInput, Conflict, Refused) as refused:
+        async with snapshot(home) as session:
+            return await _page(request, session, caller, refused, typed)
+    return see_other(_PAGE, done)
+
+
+async def _page(
+    request: Request,
+    session: AsyncSession,
+    caller: InstitutionStaff,
+    error: DomainError | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    entry = await registry.entry(session, caller.institution_id)
+    choices = [("", "不是校区地址"), *((campus.id, campus.name) for campus in entry.campuses)]
+    status = error.status if error else 200
+    return render(request, "institution/profile.html", status, entry=entry, campuses=choices, error=error, typed=typed or {})
 
 
 def _id(text: str) -> UUID:

@@ -3,6 +3,7 @@
 from datetime import date
 from functools import lru_cache
 from typing import Annotated
+from uuid import UUID
 
 import anyio
 import anyio.to_thread
@@ -10,22 +11,25 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import BadInput
-from app.portals.edge import Home, InstitutionCaller, Read, Write
+from app.errors import BadInput, Conflict, DomainError
+from app.portals.edge import Home, InstitutionCaller, Read, Write, snapshot
 from app.portals.entries import TeacherItem
-from app.portals.fields import CalendarDate, Listed, PageByTime, PathId, Text, listed
+from app.portals.fields import CalendarDate, Listed, Moment, PageByTime, Paging, PathId, Text, listed
 from app.portals.pages import render, see_other
 from app.portals.staff import carry_out, typed_date
 from app.registry import institution_queries as registry
 from app.registry import teachers as register
+from app.registry.institution_queries import TeacherView
 from app.registry.photos import MAX_UPLOAD_BYTES, Photo, encode
 from app.registry.teachers import Employment
+from app.security import InstitutionStaff
 
 api = APIRouter(prefix="/api/v1/institution/teachers", tags=["institution"])
 pages = APIRouter(prefix="/institution/teachers", include_in_schema=False)
 
 Name = Annotated[Text, Field(max_length=40)]
-Typed = Annotated[str, Form(max_length=200)]
+Typed = Annotated[str, Field(max_length=200)]
+_FIRST = 20
 
 _IMAGE = {"schema": {"type": "string", "format": "binary", "maxLength": MAX_UPLOAD_BYTES}}
 _PHOTO_BODY = {"requestBody": {"required": True, "content": {"image/jpeg": _IMAGE, "image/png": _IMAGE}}}
@@ -56,6 +60,39 @@ class TeacherInput(EmploymentInput):
 
     name: Name
     certificate_no: Name
+
+
+class TeacherForm(BaseModel):
+    """A teacher as it was typed, so that a refused form can be shown again as it was."""
+
+    name: Typed = ""
+    certificate_no: Typed = ""
+    subject: Typed = ""
+    certificate_subject: Typed = ""
+    certificate_to_on: Typed = ""
+    employed_from_on: Typed = ""
+    employed_to_on: Typed = ""
+
+    @classmethod
+    def of(cls, row: TeacherView) -> "TeacherForm":
+        """The form as it stands before anything is changed."""
+        return cls(
+            subject=row.subject,
+            certificate_subject=row.certificate_subject or "",
+            certificate_to_on=_typed(row.certificate_to_on),
+            employed_from_on=_typed(row.employed_from_on),
+            employed_to_on=_typed(row.employed_to_on),
+        )
+
+    def employment(self) -> Employment:
+        """What is meant. Raises BadInput naming the field."""
+        return Employment(
+            self.subject,
+            self.certificate_subject.strip() or self.subject,
+            _day(self.certificate_to_on, "certificate_to_on", "证书有效期"),
+            _day(self.employed_from_on, "employed_from_on", "入职日期"),
+            _day(self.employed_to_on, "employed_to_on", "离职日期"),
+        )
 
 
 class LeavingInput(BaseModel):
@@ -109,67 +146,41 @@ async def remove_photo(teacher_id: PathId, caller: InstitutionCaller, session: W
 @pages.get("")
 async def teacher_list(request: Request, caller: InstitutionCaller, session: Read, paging: PageByTime) -> Response:
     """All teachers, and the form for one more."""
-    found = await registry.teachers(session, caller.institution_id, paging.after, paging.more)
-    page = listed(found, [(each.created_at, each.id) for each in found], paging)
-    return render(request, "institution/teachers.html", page=page)
+    return await _list_page(request, session, caller, paging, TeacherForm())
 
 
 @pages.post("")
-async def enter(
-    caller: InstitutionCaller,
-    home: Home,
-    name: Typed = "",
-    certificate_no: Typed = "",
-    subject: Typed = "",
-    certificate_subject: Typed = "",
-    certificate_to_on: Typed = "",
-    employed_from_on: Typed = "",
-) -> Response:
-    """Enter a teacher."""
-
-    async def act(session: AsyncSession) -> None:
-        employment = Employment(
-            subject,
-            certificate_subject.strip() or subject,
-            _day(certificate_to_on, "certificate_to_on", "证书有效期"),
-            _day(employed_from_on, "employed_from_on", "入职日期"),
-        )
-        await register.create_teacher(session, caller.institution_id, name, certificate_no, subject, employment)
-
-    return await carry_out(home, act, back="/institution/teachers", done="教师已登记")
+async def enter(request: Request, caller: InstitutionCaller, home: Home, form: Annotated[TeacherForm, Form()]) -> Response:
+    """Enter a teacher, or show the form again with what is wrong."""
+    try:
+        async with home.transaction() as session:
+            employment = form.employment()
+            await register.create_teacher(session, caller.institution_id, form.name, form.certificate_no, form.subject, employment)
+    except (BadInput, Conflict) as refused:
+        first: Paging[Moment] = Paging(None, _FIRST)
+        async with snapshot(home) as session:
+            return await _list_page(request, session, caller, first, form, refused)
+    return see_other("/institution/teachers", "教师已登记")
 
 
 @pages.get("/{teacher_id}")
 async def teacher_page(request: Request, teacher_id: PathId, caller: InstitutionCaller, session: Read) -> Response:
     """One teacher, with the forms for employment and photo."""
-    found = await registry.teacher(session, caller.institution_id, teacher_id)
-    return render(request, "institution/teacher.html", teacher=found)
+    return await _teacher_page(request, session, caller, teacher_id)
 
 
 @pages.post("/{teacher_id}")
 async def edit(
-    teacher_id: PathId,
-    caller: InstitutionCaller,
-    home: Home,
-    subject: Typed = "",
-    certificate_subject: Typed = "",
-    certificate_to_on: Typed = "",
-    employed_from_on: Typed = "",
-    employed_to_on: Typed = "",
+    request: Request, teacher_id: PathId, caller: InstitutionCaller, home: Home, form: Annotated[TeacherForm, Form()]
 ) -> Response:
-    """Change what may change."""
-
-    async def act(session: AsyncSession) -> None:
-        employment = Employment(
-            subject,
-            certificate_subject,
-            _day(certificate_to_on, "certificate_to_on", "证书有效期"),
-            _day(employed_from_on, "employed_from_on", "入职日期"),
-            _day(employed_to_on, "employed_to_on", "离职日期"),
-        )
-        await register.edit_teacher(session, caller, teacher_id, employment)
-
-    return await carry_out(home, act, back=f"/institution/teachers/{teacher_id}", done="教师信息已更新")
+    """Change what may change, or show the form again with what is wrong."""
+    try:
+        async with home.transaction() as session:
+            await register.edit_teacher(session, caller, teacher_id, form.employment())
+    except (BadInput, Conflict) as refused:
+        async with snapshot(home) as session:
+            return await _teacher_page(request, session, caller, teacher_id, form, refused)
+    return see_other(f"/institution/teachers/{teacher_id}", "教师信息已更新")
 
 
 @pages.post("/{teacher_id}/photo")
@@ -199,6 +210,32 @@ async def take_photo_down(teacher_id: PathId, caller: InstitutionCaller, home: H
     return await carry_out(home, act, back=f"/institution/teachers/{teacher_id}", done="照片已删除")
 
 
+async def _list_page(
+    request: Request,
+    session: AsyncSession,
+    caller: InstitutionStaff,
+    paging: Paging[Moment],
+    form: TeacherForm,
+    error: DomainError | None = None,
+) -> Response:
+    found = await registry.teachers(session, caller.institution_id, paging.after, paging.more)
+    page = listed(found, [(each.created_at, each.id) for each in found], paging)
+    return render(request, "institution/teachers.html", error.status if error else 200, page=page, form=form, error=error)
+
+
+async def _teacher_page(
+    request: Request,
+    session: AsyncSession,
+    caller: InstitutionStaff,
+    teacher_id: UUID,
+    form: TeacherForm | None = None,
+    error: DomainError | None = None,
+) -> Response:
+    found = await registry.teacher(session, caller.institution_id, teacher_id)
+    shown = form or TeacherForm.of(found)
+    return render(request, "institution/teacher.html", error.status if error else 200, teacher=found, form=shown, error=error)
+
+
 @lru_cache(maxsize=1)
 def _encoding() -> anyio.CapacityLimiter:
     return anyio.CapacityLimiter(1)
@@ -211,3 +248,7 @@ async def _encoded(uploaded: bytes) -> Photo:
 
 def _day(text: str, field: str, name_zh: str) -> date | None:
     return typed_date(text, field, name_zh) if text.strip() else None
+
+
+def _typed(on: date | None) -> str:
+    return on.isoformat() if on else ""

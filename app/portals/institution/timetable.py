@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from app.clock import SHANGHAI
 from app.errors import BadInput
 from app.portals.fields import NOBODY
-from app.portals.staff import typed_fen
+from app.portals.staff import typed_fen, typed_whole
 from app.registry.clashes import Meeting
 from app.registry.queries import ClassSessionView
-from app.registry.rules import MAX_LESSONS, MAX_SEATS, ClassDraft
+from app.registry.rules import MAX_LESSONS, MAX_SEATS, MOST_UNPAID, ClassDraft
 from app.registry.schedules import MOST_A_DAY, Pattern
 
 Typed = Annotated[str, Field(max_length=200)]
@@ -39,6 +39,7 @@ class ClassForm(BaseModel):
     seats: Typed = "20"
     lesson_count: Typed = "12"
     lesson_minutes: Typed = ""
+    most_unpaid: Typed = "2"
     materials: Lines = ""
     starts_on: Typed = ""
     starts_at: Typed = "18:30"
@@ -55,10 +56,10 @@ class ClassForm(BaseModel):
             first_on=_date(self.starts_on, "starts_on", "开课日期"),
             starts=_time(self.starts_at, "starts_at", "上课时间"),
             ends=_time(self.ends_at, "ends_at", "下课时间"),
-            count=_whole(self.lesson_count, "lesson_count", "课时数", 1, MAX_LESSONS),
+            count=typed_whole(self.lesson_count, "lesson_count", "课时数", 1, MAX_LESSONS),
             weekdays={int(day) for day in self.weekdays if day in set("0123456")},
-            a_day=_whole(self.a_day, "a_day", "每天节数", 1, MOST_A_DAY),
-            pause=timedelta(minutes=_whole(self.pause_minutes, "pause_minutes", "课间休息", 0, _LONGEST_PAUSE)),
+            a_day=typed_whole(self.a_day, "a_day", "每天节数", 1, MOST_A_DAY),
+            pause=timedelta(minutes=typed_whole(self.pause_minutes, "pause_minutes", "课间休息", 0, _LONGEST_PAUSE)),
             skipped=[_date(word, "skipped", "不上课的日期") for word in _words(self.skipped)[:_MOST_SKIPPED]],
         )
 
@@ -71,14 +72,15 @@ class ClassForm(BaseModel):
             subject=self.subject,
             price_fen=typed_fen(self.price, "price"),
             lesson_count=len(sessions),
-            seats=_whole(self.seats, "seats", "招生名额", 1, MAX_SEATS),
+            seats=typed_whole(self.seats, "seats", "招生名额", 1, MAX_SEATS),
             sessions=sessions,
             mode=self.mode,
-            lesson_minutes=_whole(minutes, "lesson_minutes", "每课时分钟数", 1, _LONGEST_LESSON) if minutes else None,
+            lesson_minutes=typed_whole(minutes, "lesson_minutes", "每课时分钟数", 1, _LONGEST_LESSON) if minutes else None,
             listed_price_fen=typed_fen(listed, "listed_price") if listed else None,
             materials=[line for line in self.materials.splitlines() if line.strip()],
             campus_id=_id(self.campus_id) if self.campus_id else None,
             room=self.room,
+            most_unpaid=typed_whole(self.most_unpaid, "most_unpaid", "先学后付最多可欠的课时数", 0, MOST_UNPAID),
         )
 
 
@@ -123,13 +125,6 @@ def _id(text: str) -> UUID:
 
 def _words(text: str) -> list[str]:
     return [word for word in re.split(r"[\s,，、;；]+", text) if word]
-
-
-def _whole(text: str, field: str, name_zh: str, least: int, most: int) -> int:
-    plain = text.strip()
-    if not (plain.isascii() and plain.isdigit() and len(plain) < 5 and least <= int(plain) <= most):
-        raise BadInput("request.number", f"{name_zh}须为 {least} 至 {most} 的整数", field=field)
-    return int(plain)
 
 
 def _date(text: str, field: str, name_zh: str) -> date:

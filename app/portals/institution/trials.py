@@ -1,6 +1,5 @@
 """试听 at the institution end: who comes for a trial, who came, and what families said. JSON and pages."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.lessons import trial_queries, trials
 from app.portals.edge import Home, InstitutionCaller, Read, Write
-from app.portals.fields import Listed, PageByTime, PathId, listed
+from app.portals.fields import Listed, PageByTime, PathId
 from app.portals.pages import render
 from app.portals.staff import carry_out
+from app.portals.trial_feedback import FeedbackItem, listed_feedback
 from app.registry.rules import MAX_SEATS
 
 api = APIRouter(prefix="/api/v1/institution", tags=["institution"])
@@ -33,20 +33,6 @@ class TrialsOfSession(BaseModel):
     """The trials of a class session, at most as many as it has seats."""
 
     items: list[TrialLine]
-
-
-class FeedbackItem(BaseModel):
-    """What a family said about a trial."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    class_id: UUID
-    class_name: str
-    starts_at: datetime
-    rating: int
-    comment: str
-    rated_at: datetime
 
 
 class AttendanceInput(BaseModel):
@@ -71,9 +57,7 @@ async def mark(class_session_id: PathId, body: AttendanceInput, caller: Institut
 @api.get("/trial-feedback", summary="What families said about trials")
 async def feedback(caller: InstitutionCaller, session: Read, paging: PageByTime) -> Listed[FeedbackItem]:
     """The latest first; it does not say whose child it was."""
-    found = await trial_queries.feedback_of_institution(session, caller.institution_id, paging.after, paging.more)
-    places = [(each.rated_at or each.booked_at, each.id) for each in found]
-    return listed([FeedbackItem.model_validate(each) for each in found], places, paging)
+    return await listed_feedback(session, caller.institution_id, paging)
 
 
 @pages.post("/class-sessions/{class_session_id}/trials")
@@ -91,9 +75,7 @@ async def mark_here(
 @pages.get("/trial-feedback")
 async def feedback_page(request: Request, caller: InstitutionCaller, session: Read, paging: PageByTime) -> Response:
     """What families said."""
-    found = await trial_queries.feedback_of_institution(session, caller.institution_id, paging.after, paging.more)
-    page = listed(found, [(each.rated_at or each.booked_at, each.id) for each in found], paging)
-    return render(request, "institution/trial_feedback.html", page=page)
+    return render(request, "institution/trial_feedback.html", page=await listed_feedback(session, caller.institution_id, paging))
 
 
 async def _of_session(session: AsyncSession, institution_id: UUID, class_session_id: UUID) -> TrialsOfSession:

@@ -1,29 +1,40 @@
 """What the parent end takes and answers in JSON. Money is whole fen, instants are UTC, names of children come masked."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.banking.payees import PayeeDraft
+from app.contracts.checkout import Checkout
 from app.contracts.queries import ContractView
 from app.payments import codes
 from app.payments.models import Payment
 from app.payments.queries import PaymentView, ReceiptView
 from app.portals.fields import Text
+from app.portals.parent.terms import TermsInput
+from app.refunds.queries import RefundView
 from app.settings import settings
 
 OfView = ConfigDict(from_attributes=True)
 
-LessonStatus = Literal["reserved", "scheduled", "missed", "delivered", "disputed", "confirmed", "refunded", "lapsed"]
-"""reserved (not paid) → scheduled → delivered or missed → confirmed or disputed; or refunded; or lapsed, never paid."""
+LessonStatus = Literal[
+    "reserved", "agreed", "owed", "contested", "scheduled", "missed", "delivered", "disputed", "confirmed", "refunded", "lapsed"
+]
+"""reserved (not paid) → scheduled → delivered or missed → confirmed or disputed; or refunded; or lapsed, never paid.
+
+Where it is paid afterwards: agreed → owed (taught) → delivered and confirmed as it is paid; or contested, a dispute unpaid; or lapsed.
+"""
 
 
 class ContractInput(BaseModel):
-    """Which child joins which class."""
+    """Which child joins which class, and how it is paid; without terms, all that is left of the class, paid at once."""
 
     class_id: UUID
     student_id: UUID
+    terms: TermsInput | None = None
+    document: str = Field(pattern="^[0-9a-f]{64}$", description="The SHA-256 of the text that the guardian has read and accepts")
 
 
 class Party(BaseModel):
@@ -47,6 +58,67 @@ class ContractLesson(BaseModel):
     session_status: str = Field(description="Of its class session: scheduled, delivered, or cancelled until its replacement is set")
 
 
+class ChildChoice(BaseModel):
+    """A child of the caller that can be chosen."""
+
+    model_config = OfView
+
+    id: UUID
+    name_masked: str
+    birth_month: str
+    consented: bool = Field(description="Every guardian who has spoken agrees to the text about a child's data")
+
+
+class CheckoutAnswer(BaseModel):
+    """What joining a class now would buy, and for whom."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    class_: Party = Field(alias="class")
+    institution: Party
+    teacher_name: str
+    seats_left: int
+    lesson_count: int
+    first_starts_at: datetime | None
+    last_ends_at: datetime | None
+    amount_fen: int
+    document: str | None = Field(description="The SHA-256 of what the contract would say; null when no lesson is left")
+    children: list[ChildChoice]
+
+    @classmethod
+    def of(cls, checkout: Checkout) -> "CheckoutAnswer":
+        """The answer about a checkout."""
+        offer, wording = checkout.counter.offer, checkout.counter.wording
+        view, lessons = offer.view, offer.lessons
+        return cls(
+            class_=Party(id=view.id, name=view.name),
+            institution=Party(id=view.institution_id, name=view.institution_name),
+            teacher_name=view.teacher_name,
+            seats_left=checkout.seats_left,
+            lesson_count=len(lessons),
+            first_starts_at=lessons[0].starts_at if lessons else None,
+            last_ends_at=lessons[-1].ends_at if lessons else None,
+            amount_fen=offer.amount_fen,
+            document=wording.sha256.hex() if wording else None,
+            children=[ChildChoice.model_validate(child) for child in checkout.children],
+        )
+
+
+class ChargeItem(BaseModel):
+    """A charge of a contract, for its lessons `first_lesson` to `last_lesson`; the first that is planned is paid next."""
+
+    model_config = OfView
+
+    number: int
+    first_lesson: int
+    last_lesson: int
+    amount_fen: int
+    opens_on: date = Field(description="It may be paid from this day on")
+    due_on: date = Field(description="The day of its first lesson as it was agreed; a later charge lapses unpaid when that begins")
+    status: str = Field(description="planned → paid, or lapsed")
+    is_due: bool = Field(description="It may be paid now")
+
+
 class ContractAnswer(BaseModel):
     """A contract with its lessons. Its `escrow_fen` is what its lessons still hold in the supervised account."""
 
@@ -54,12 +126,15 @@ class ContractAnswer(BaseModel):
 
     id: UUID
     contract_no: str
-    status: str = Field(description="created (a seat is held until lapses_at) → paid → closed; or lapsed, never paid")
+    status: str = Field(description="created (a seat is held until lapses_at) → paid → closed, or lapsed; paid afterwards: agreed → closed")
     institution: Party
     class_: Party = Field(alias="class")
     student: Party
     amount_fen: int
     escrow_fen: int
+    old_stock: bool = Field(description="存量: made and paid before custody, entered by the institution")
+    way: str = Field(description="once; parts: several charges at legal times; later: each lesson after it was taught")
+    charges: list[ChargeItem]
     judged_by: str = Field(description="The rule pack, id and version, that the sale was judged by")
     findings: list[dict[str, Any]] = Field(description="Each rule that was held against the sale, with its source")
     created_at: datetime
@@ -80,6 +155,9 @@ class ContractAnswer(BaseModel):
             student=Party(id=view.student_id, name=view.student_name_masked),
             amount_fen=view.amount_fen,
             escrow_fen=view.escrow_fen,
+            old_stock=view.old_stock,
+            way=view.way,
+            charges=[ChargeItem.model_validate(charge) for charge in view.charges],
             judged_by=view.judged_by,
             findings=view.findings,
             created_at=view.created_at,
@@ -91,7 +169,7 @@ class ContractAnswer(BaseModel):
 
 
 class PaymentAnswer(BaseModel):
-    """A payment of a whole contract. Its QR code leads to `pay_url`, and from there to the bank's cashier page."""
+    """A payment of a contract's charge. Its QR code leads to `pay_url`, and from there to the bank's cashier page."""
 
     payment_no: str
     contract_id: UUID
@@ -201,11 +279,23 @@ class DisputeAnswer(BaseModel):
     opened_at: datetime
 
 
+class PayeeInput(BaseModel):
+    """The account that a refund of an old contract (存量) is to be paid to: nothing of it came through this service."""
+
+    account_no: Annotated[str, Field(max_length=64)]
+    holder_name: Text
+
+    def draft(self) -> PayeeDraft:
+        """In the words of banking."""
+        return PayeeDraft(self.account_no, self.holder_name)
+
+
 class RefundInput(BaseModel):
-    """The contract whose untaught lessons are to be given back, and why."""
+    """The contract whose untaught lessons are to be given back, and why; an old contract needs a payee."""
 
     contract_id: UUID
     reason: Text
+    payee: PayeeInput | None = None
 
 
 class RefundLineItem(BaseModel):
@@ -220,7 +310,10 @@ class RefundLineItem(BaseModel):
 
 
 class RefundAnswer(BaseModel):
-    """A refund to the account that paid; `status` is its instruction's."""
+    """A refund to the account that paid; `status` is its instruction's.
+
+    That of an old contract goes to its payee, and is `waiting` until the institution has funded it.
+    """
 
     model_config = OfView
 
@@ -228,13 +321,25 @@ class RefundAnswer(BaseModel):
     contract_id: UUID
     contract_no: str
     amount_fen: int
-    status: str = Field(description="cleared, submitted, unknown, settled, returned or rejected")
+    status: str = Field(description="waiting, cleared, submitted, unknown, settled, returned or rejected")
+    payee_known: bool = Field(description="False for a waiting one that nobody has named an account for")
     cause: str = Field(description="guardian or ruling")
     reason: str
     finding: dict[str, Any] = Field(description="The rule that approved it, with its source")
     approved_at: datetime
     ended_at: datetime | None
     lines: list[RefundLineItem]
+
+
+class RequestedRefund(RefundAnswer):
+    """A refund that was asked for, with those of the other payments that the same request gave back."""
+
+    also: list[str] = Field(default=[], description="`refund_no` of each further refund, one for each payment of the contract")
+
+    @classmethod
+    def of_request(cls, view: RefundView, also: list[str]) -> "RequestedRefund":
+        """The answer about the first refund of a request."""
+        return cls.model_validate(view).model_copy(update={"also": also})
 
 
 def _asked(payment: Payment | PaymentView, code: str) -> dict[str, Any]:

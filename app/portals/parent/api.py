@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
+from app.contracts.checkout import Checkouts
 from app.lessons import service as lessons
 from app.lessons.confirming import Confirmers, Wish
 from app.lessons.rules import how_many
@@ -16,6 +17,7 @@ from app.portals.cashier import reach_bank
 from app.portals.edge import Home, Once, ParentCaller, Read, Replayed, Write
 from app.portals.fields import Listed, PageByTime, PathId, PathNo, listed
 from app.portals.parent.answers import (
+    CheckoutAnswer,
     ConfirmationInput,
     Confirmations,
     ContractAnswer,
@@ -24,11 +26,13 @@ from app.portals.parent.answers import (
     DisputeInput,
     LessonItem,
     LessonStatus,
+    PayeeInput,
     PaymentAnswer,
     PaymentDetail,
     PaymentItem,
     RefundAnswer,
     RefundInput,
+    RequestedRefund,
 )
 from app.refunds import queries as refund_views
 from app.refunds import service as refunds
@@ -38,9 +42,20 @@ router = APIRouter(prefix="/api/v1/parent", tags=["parent"])
 
 @router.post("/contracts", status_code=201, summary="Sign for a class")
 async def sign(body: ContractInput, caller: ParentCaller, session: Write) -> ContractAnswer:
-    """Buys every class session that has not started, and holds a seat for half an hour until it is paid."""
-    signed = await contracts.sign(session, caller, body.class_id, body.student_id)
+    """Buys every class session that has not started, or what the terms say, and holds a seat for half an hour until it is paid.
+
+    A sale that the law forbids is refused with `findings`, and with the nearest legal `plan`: its `terms` can be sent here as they
+    are, or they are null, and its `obstacle_zh` says what it takes.
+    """
+    terms = body.terms.terms() if body.terms else None
+    signed = await contracts.sign(session, caller, body.class_id, body.student_id, terms, bytes.fromhex(body.document))
     return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, signed.id))
+
+
+@router.get("/classes/{class_id}/checkout", summary="Before signing")
+async def checkout(request: Request, class_id: PathId, caller: ParentCaller, home: Home) -> CheckoutAnswer:
+    """What joining a class now would buy, what of it has to be read, and the caller's children."""
+    return CheckoutAnswer.of(await cast(Checkouts, request.app.state.checkouts).checkout(home, caller.guardian_id, class_id))
 
 
 @router.get("/contracts", summary="The caller's contracts")
@@ -58,7 +73,7 @@ async def own_contract(contract_id: PathId, caller: ParentCaller, session: Read)
 
 @router.post("/contracts/{contract_id}/payments", status_code=201, summary="Open a payment")
 async def pay(request: Request, contract_id: PathId, caller: ParentCaller, home: Home, once: Once) -> PaymentAnswer:
-    """Of the whole contract, for 15 minutes; one that is open is answered again.
+    """Of the contract's charge that is due, for 15 minutes; one that is open is answered again.
 
     The bank is told after the answer is safe: a bank that is down delays `cashier_url`, never this answer.
     """
@@ -67,6 +82,13 @@ async def pay(request: Request, contract_id: PathId, caller: ParentCaller, home:
         answer = await once.answer(PaymentAnswer.of(payment))
     await reach_bank(request, home, answer.payment_no)
     return answer
+
+
+@router.post("/contracts/{contract_id}/decline", summary="Pay no more")
+async def decline(contract_id: PathId, caller: ParentCaller, session: Write) -> ContractAnswer:
+    """The charges that are still planned lapse with their lessons; what is paid is taught, and can be refunded."""
+    await contracts.decline(session, caller, contract_id)
+    return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id))
 
 
 @router.get("/payments", summary="The caller's payments")
@@ -91,7 +113,7 @@ async def own_lessons(
     status: Annotated[LessonStatus | None, Query(description="In this state only; `delivered` ones wait for a confirmation")] = None,
 ) -> Listed[LessonItem]:
     """In the order in which they take place."""
-    views = await contract_views.lessons_of_guardian(session, caller.guardian_id, status, paging.after, paging.more)
+    views = await contract_views.lessons_of_guardian(session, caller.guardian_id, [status] if status else [], paging.after, paging.more)
     return listed([LessonItem.model_validate(view) for view in views], [(view.starts_at, view.id) for view in views], paging)
 
 
@@ -112,17 +134,20 @@ async def confirm(request: Request, body: ConfirmationInput, caller: ParentCalle
 async def dispute(lesson_id: PathId, body: DisputeInput, caller: ParentCaller, session: Write) -> DisputeAnswer:
     """Only this lesson stops, its fee in escrow, until supervision rules on it."""
     opened = await lessons.dispute(session, caller, lesson_id, body.reason)
-    return DisputeAnswer(lesson_id=opened.lesson_id, status="disputed", dispute_id=opened.id, opened_at=opened.opened_at)
+    status = cast(LessonStatus, (await contract_views.lesson_of_guardian(session, caller.guardian_id, lesson_id)).status)
+    return DisputeAnswer(lesson_id=opened.lesson_id, status=status, dispute_id=opened.id, opened_at=opened.opened_at)
 
 
 @router.post("/refunds", status_code=201, summary="Ask for the rest back")
-async def ask_for_refund(body: RefundInput, caller: ParentCaller, once: Once) -> RefundAnswer:
-    """Every untaught lesson of a contract at its allocated price, approved by rule at once, to the account that paid."""
+async def ask_for_refund(body: RefundInput, caller: ParentCaller, once: Once) -> RequestedRefund:
+    """Every untaught lesson of a contract at its allocated price, approved by rule at once, to the account that paid.
+
+    A contract paid in several charges gives one refund for each payment: the first is answered, with the numbers of the others.
+    """
     async with once.transaction() as session:
-        refund = await refunds.request(session, caller, body.contract_id, body.reason)
-        return await once.answer(
-            RefundAnswer.model_validate(await refund_views.refund_of_guardian(session, caller.guardian_id, refund.refund_no))
-        )
+        first, *others = await refunds.request(session, caller, body.contract_id, body.reason, body.payee.draft() if body.payee else None)
+        view = await refund_views.refund_of_guardian(session, caller.guardian_id, first.refund_no)
+        return await once.answer(RequestedRefund.of_request(view, [other.refund_no for other in others]))
 
 
 @router.get("/refunds", summary="The caller's refunds")
@@ -135,4 +160,11 @@ async def own_refunds(caller: ParentCaller, session: Read, paging: PageByTime) -
 @router.get("/refunds/{refund_no}", summary="One refund")
 async def own_refund(refund_no: PathNo, caller: ParentCaller, session: Read) -> RefundAnswer:
     """With the lessons it gives back, and the rule that approved it."""
+    return RefundAnswer.model_validate(await refund_views.refund_of_guardian(session, caller.guardian_id, refund_no))
+
+
+@router.put("/refunds/{refund_no}/payee", summary="Say where a waiting refund is to be paid")
+async def name_payee(refund_no: PathNo, body: PayeeInput, caller: ParentCaller, session: Write) -> RefundAnswer:
+    """Of an old contract, while the refund waits for the institution's funds."""
+    await refunds.name_payee(session, caller, refund_no, body.draft())
     return RefundAnswer.model_validate(await refund_views.refund_of_guardian(session, caller.guardian_id, refund_no))

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 
 from app.contracts import queries as contracts
-from app.contracts.models import LESSON_STATES
+from app.contracts.models import LESSON_STATES, TO_COME
 from app.db import District
 from app.errors import BadInput, DomainError
 from app.lessons import service as lessons
@@ -19,7 +19,16 @@ from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
 
-LISTS = (("delivered", "待确认"), ("scheduled", "待上课"), ("disputed", "有争议"), ("confirmed", "已确认"), ("all", "全部"))
+LISTS = (
+    ("delivered", "待确认"),
+    ("owed", "待付款"),
+    ("scheduled", "待上课"),
+    ("disputed", "有争议"),
+    ("confirmed", "已确认"),
+    ("all", "全部"),
+)
+_ALIKE = {"scheduled": TO_COME, "disputed": ("contested", "disputed")}
+"""States that are one to a family, whenever it pays."""
 
 
 @router.get("/lessons")
@@ -27,7 +36,7 @@ async def own_lessons(request: Request, caller: ParentCaller, session: Read, pag
     """The lessons in one state, first those that wait for a confirmation."""
     if status != "all" and status not in LESSON_STATES:
         raise BadInput("request.status", "没有这种课时状态")
-    wanted = None if status == "all" else status
+    wanted = () if status == "all" else _ALIKE.get(status, (status,))
     rows = await contracts.lessons_of_guardian(session, caller.guardian_id, wanted, paging.after, paging.more)
     page = listed(rows, [(row.starts_at, row.id) for row in rows], paging)
     return render(request, "parent/lessons.html", page=page, status_shown=status, lists=LISTS, is_first=paging.after is None)

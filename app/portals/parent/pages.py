@@ -13,7 +13,20 @@ from app.contracts.rescheduling import changes_for_guardian
 from app.db import District
 from app.portals.edge import Home, ParentCaller, snapshot
 from app.portals.pages import render
-from app.portals.parent import attending, enrolling, families, paying, privacy, refunding, rescheduling, timetable, trials
+from app.portals.parent import (
+    attending,
+    documents,
+    enrolling,
+    families,
+    paying,
+    privacy,
+    refunding,
+    rescheduling,
+    signing,
+    timetable,
+    trials,
+    ways,
+)
 from app.registry import family_queries
 
 router = APIRouter(prefix="/parent", include_in_schema=False)
@@ -32,11 +45,11 @@ async def home_page(request: Request, caller: ParentCaller, home: Home) -> Respo
 async def _what_waits(home: District, guardian_id: UUID, family: FamilyHome) -> dict[str, Sequence[object]]:
     """What few families have, each looked up only where there is some."""
     found: dict[str, Sequence[object]] = {"waiting": (), "notices": (), "changes": (), "invitations": ()}
-    if not (family.unpaid or family.paused or family.changed or family.invited):
+    if not (family.due or family.paused or family.changed or family.invited):
         return found
     async with snapshot(home) as session:
-        if family.unpaid:
-            found["waiting"] = await contracts.contracts_of_guardian(session, guardian_id, limit=_MOST_UNPAID, status="created")
+        if family.due:
+            found["waiting"] = await contracts.contracts_to_pay(session, guardian_id, limit=_MOST_UNPAID)
         if family.paused:
             found["notices"] = await notices_of(session, guardian_id)
         if family.changed:
@@ -47,5 +60,5 @@ async def _what_waits(home: District, guardian_id: UUID, family: FamilyHome) -> 
     return found
 
 
-for steps in (enrolling, paying, attending, rescheduling, refunding, families, privacy, trials, timetable):
+for steps in (enrolling, signing, documents, paying, attending, rescheduling, refunding, families, privacy, trials, timetable, ways):
     router.include_router(steps.router)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app import clock
 from app.contracts import queries as contract_views
+from app.contracts import service as contracts
 from app.db import District
 from app.errors import Conflict, Refused
 from app.payments import codes
@@ -28,6 +29,17 @@ async def start(contract_id: PathId, caller: ParentCaller, home: Home) -> Respon
     except (Conflict, Refused) as refused:
         return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
     return see_other(f"/parent/payments/{payment.payment_no}")
+
+
+@router.post("/contracts/{contract_id}/decline")
+async def decline(contract_id: PathId, caller: ParentCaller, home: Home) -> Response:
+    """Pay no more; pressed twice, there is nothing left to decline."""
+    try:
+        async with home.transaction() as session:
+            await contracts.decline(session, caller, contract_id)
+    except Conflict as refused:
+        return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
+    return see_other(f"/parent/contracts/{contract_id}", "以后各期已取消，已付款的课照常上")
 
 
 @router.get("/payments")
@@ -59,7 +71,7 @@ async def own_payment(request: Request, payment_no: PathNo, caller: ParentCaller
         payment=payment,
         contract=contract,
         receipts=receipts,
-        ended=codes.why_ended(payment.status, payment.expires_at, payment.contract_status),
+        ended=codes.why_ended(payment.status, payment.expires_at, payment.charge_status),
         minutes_left=max((payment.expires_at - clock.now()).seconds // 60, 1) if payment.expires_at > clock.now() else 0,
     )
 

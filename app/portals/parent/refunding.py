@@ -5,10 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
+from app.banking.payees import PayeeDraft
 from app.contracts import queries as contracts
 from app.contracts.models import UNTAUGHT
 from app.db import District
-from app.errors import DomainError
+from app.errors import BadInput, Conflict, DomainError
 from app.portals.edge import Home, ParentCaller, Read, snapshot
 from app.portals.fields import PageByTime, PathId, PathNo, listed
 from app.portals.pages import render, see_other
@@ -17,6 +18,9 @@ from app.refunds import service as refunds
 from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
+
+AccountNo = Annotated[str, Form(max_length=64)]
+AccountName = Annotated[str, Form(max_length=200)]
 
 
 @router.get("/refunds")
@@ -44,15 +48,38 @@ async def claim(request: Request, contract_id: PathId, caller: ParentCaller, hom
 
 @router.post("/contracts/{contract_id}/refund")
 async def ask(
-    request: Request, contract_id: PathId, caller: ParentCaller, home: Home, reason: Annotated[str, Form(max_length=2000)] = ""
+    request: Request,
+    contract_id: PathId,
+    caller: ParentCaller,
+    home: Home,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+    payee_account_no: AccountNo = "",
+    payee_name: AccountName = "",
 ) -> Response:
     """Ask for it. A form sent twice finds nothing left the second time."""
+    payee = PayeeDraft(payee_account_no, payee_name) if payee_account_no or payee_name else None
     try:
         async with home.transaction() as session:
-            refund = await refunds.request(session, caller, contract_id, reason)
+            given = await refunds.request(session, caller, contract_id, reason, payee)
     except DomainError as error:
         return await _claim_page(request, caller, home, contract_id, error, reason)
-    return see_other(f"/parent/refunds/{refund.refund_no}", "退费已受理，正在由银行原路退回")
+    where = f"/parent/refunds/{given[0].refund_no}" if len(given) == 1 else f"/parent/contracts/{contract_id}"
+    waits = any(refund.funded_at is None for refund in given)
+    return see_other(where, "退费已受理，等待机构补足资金后由银行付出" if waits else "退费已受理，正在由银行原路退回")
+
+
+@router.post("/refunds/{refund_no}/payee")
+async def name_payee(
+    refund_no: PathNo, caller: ParentCaller, home: Home, payee_account_no: AccountNo = "", payee_name: AccountName = ""
+) -> Response:
+    """Say where a waiting refund of an old contract is to be paid."""
+    where = f"/parent/refunds/{refund_no}"
+    try:
+        async with home.transaction() as session:
+            await refunds.name_payee(session, caller, refund_no, PayeeDraft(payee_account_no, payee_name))
+    except (BadInput, Conflict) as refused:
+        return see_other(where, refused.message_zh, "danger")
+    return see_other(where, "收款账户已记下")
 
 
 async def _claim_page(

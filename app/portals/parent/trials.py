@@ -14,7 +14,8 @@ from app.lessons import trial_queries, trials
 from app.portals.edge import Home, ParentCaller, Read, Write, snapshot
 from app.portals.fields import NOBODY, Listed, PageByTime, PathId, listed
 from app.portals.pages import render, see_other
-from app.registry import family_queries
+from app.portals.parent.children import NEW_CHILD, TypedChild, entered
+from app.registry import consenting, family_queries
 from app.security import Parent
 
 api = APIRouter(prefix="/api/v1/parent", tags=["parent"])
@@ -102,13 +103,19 @@ async def book_here(
     home: Home,
     class_session_id: Annotated[str, Form(max_length=40)] = "",
     student_id: Annotated[str, Form(max_length=40)] = "",
+    name: Annotated[str, Form(max_length=200)] = "",
+    birth_month: Annotated[str, Form(max_length=20)] = "",
+    consent: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
-    """Book it, or show the form again with what is wrong."""
+    """Book it, or show the form again with what is wrong. A child entered here stays entered, also where no place is left."""
+    typed = TypedChild(student_id, name, birth_month, consent)
     try:
         async with home.transaction() as session:
-            booked = await trials.book(session, caller, _id(class_session_id), _id(student_id))
+            child_id = await entered(session, caller, typed)
+        async with home.transaction() as session:
+            booked = await trials.book(session, caller, _session_id(class_session_id), child_id)
     except DomainError as error:
-        return await _form_page(request, caller, home, class_id, error)
+        return await _form_page(request, caller, home, class_id, error, typed, class_session_id)
     return see_other(f"/parent/trials/{booked.id}", "试听已预约，到时请带孩子准时上课")
 
 
@@ -157,12 +164,29 @@ async def rate_here(
     return see_other(f"/parent/trials/{trial_id}", "谢谢您的评价")
 
 
-async def _form_page(request: Request, caller: Parent, home: District, class_id: UUID, error: DomainError | None = None) -> Response:
+async def _form_page(
+    request: Request,
+    caller: Parent,
+    home: District,
+    class_id: UUID,
+    error: DomainError | None = None,
+    typed: TypedChild | None = None,
+    class_session_id: str = "",
+) -> Response:
     async with snapshot(home) as session:
         offer = await contracts.public_offer(session, class_id)
         open_sessions = await trial_queries.open_sessions(session, class_id)
         children = await family_queries.students(session, caller.guardian_id)
-    context: dict[str, Any] = {"view": offer.view, "open_sessions": open_sessions, "children": children, "error": error}
+    context: dict[str, Any] = {
+        "view": offer.view,
+        "open_sessions": open_sessions,
+        "chosen_session": class_session_id or (str(open_sessions[0].id) if open_sessions else ""),
+        "children": children,
+        "typed": typed or TypedChild(str(children[0].id) if children else NEW_CHILD),
+        "new_child": NEW_CHILD,
+        "consent_text": consenting.consent_text(),
+        "error": error,
+    }
     return render(request, "parent/trial_form.html", error.status if error else 200, **context)
 
 
@@ -175,7 +199,7 @@ async def _trial_page(
     return render(request, "parent/trial.html", error.status if error else 200, **context)
 
 
-def _id(text: str) -> UUID:
+def _session_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:

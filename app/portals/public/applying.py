@@ -1,16 +1,19 @@
 """机构入库申请: an institution without an account applies, in JSON or by a form, and asks later what became of it."""
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, cast
+from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from stdnum.cn import uscc
 
-from app import clock, security
+from app import clock, idempotency, security
 from app.banking.banks import Banks
 from app.db import District
 from app.errors import BadInput, DomainError
-from app.portals.edge import Named, PublicRead, refuse_other_sites
+from app.portals.edge import Key, Named, OncePerKey, PublicRead, Replayed, refuse_other_sites
 from app.portals.entries import CampusFields, ContactFields, Kind, LicenceFields, Stage
 from app.portals.fields import PathNo, Secret, Text
 from app.portals.pages import render, see_other
@@ -98,6 +101,8 @@ class ApplicationStatus(BaseModel):
 class ApplicationForm(BaseModel):
     """Everything as it was typed, so that a refused form can be shown again as it was; a password is typed anew."""
 
+    key: Annotated[str, Field(max_length=40, pattern="^[0-9a-f]*$")] = ""
+    """New for each form that is handed out: sent twice as it is, it applies once."""
     credit_code: Typed = ""
     name: Typed = ""
     kind: Typed = ""
@@ -148,10 +153,11 @@ class ApplicationForm(BaseModel):
 
 
 @api.post("", status_code=201, summary="Apply to be entered as an institution")
-async def apply(request: Request, body: ApplicationInput, district: Named) -> ApplicationStatus:
+async def apply(request: Request, body: ApplicationInput, district: Named, key: Key = None) -> ApplicationStatus:
     """Officers decide; the number in the answer tells how far it is. Only a hash of the password is kept."""
+    once = _once(district, key, body)
     draft = body.draft(_connection(request, district, body.connection or ""))
-    return ApplicationStatus.of(await _apply(district, draft, body.username, body.staff_name, body.password))
+    return await _apply(once, draft, body.username, body.staff_name, body.password)
 
 
 @api.get("/{application_no}", summary="How far an application is")
@@ -163,7 +169,7 @@ async def application_status(session: PublicRead, application_no: PathNo) -> App
 @pages.get("")
 async def application_form(request: Request, district: Named) -> Response:
     """The form."""
-    return _form_page(request, district, ApplicationForm())
+    return _form_page(request, district, ApplicationForm(key=uuid4().hex))
 
 
 @pages.post("", dependencies=[OwnForm])
@@ -171,10 +177,14 @@ async def send_form(request: Request, district: Named, form: Annotated[Applicati
     """Apply, or see the form again with what is wrong."""
     try:
         draft = form.draft(_connection(request, district, form.connection))
-        row = await _apply(district, draft, form.username, form.staff_name, form.password)
+        # A form that was sent, changed and sent again is another application.
+        once = _once(district, f"{form.key or uuid4().hex}-{hashlib.sha256(_content(form)).hexdigest()}", form)
+        applied = await _apply(once, draft, form.username, form.staff_name, form.password)
+    except Replayed as replay:
+        applied = ApplicationStatus.model_validate_json(replay.answer.body)
     except DomainError as refused:
         return _form_page(request, district, form, refused)
-    return see_other(f"/apply/{row.application_no}?district={district.code}", "申请已提交，请保存本页地址以便查询")
+    return see_other(f"/apply/{applied.application_no}?district={district.code}", "申请已提交，请保存本页地址以便查询")
 
 
 @pages.get("/{application_no}")
@@ -184,13 +194,29 @@ async def status_page(request: Request, district: Named, session: PublicRead, ap
     return render(request, "public/application.html", application=ApplicationStatus.of(row), here=f"?district={district.code}")
 
 
-async def _apply(district: District, draft: InstitutionDraft, username: str, staff_name: str, password: str) -> InstitutionApplication:
+async def _apply(once: OncePerKey, draft: InstitutionDraft, username: str, staff_name: str, password: str) -> ApplicationStatus:
     # Hashing is the dearest step, so what is wrong is refused before it.
     rules.check_application(draft, clock.today())
     name = security.staff_username(username)
     password_hash = await security.hash_password(password)
-    async with district.transaction() as session:
-        return await applications.apply(session, ApplicationDraft(draft, name, staff_name, password_hash))
+    async with once.transaction() as session:
+        row = await applications.apply(session, ApplicationDraft(draft, name, staff_name, password_hash))
+        return await once.answer(ApplicationStatus.of(row))
+
+
+def _once(district: District, key: str | None, sent: BaseModel) -> OncePerKey:
+    return OncePerKey(district, idempotency.attempt("applicant", key, "POST /api/v1/public/applications", _content(sent)), 201)
+
+
+def _content(sent: BaseModel) -> bytes:
+    """What is sent, but for the password: beside all the rest, a hash of it would be easily guessed from."""
+    return sent.model_dump_json(exclude={"password"}).encode()
+
+
+def _unused_code(district: District) -> str:
+    """A sound credit code that nobody has: whoever tries the sample cannot compute a check digit."""
+    body = f"52{district.code}MA{uuid4().int % 10**7:07d}"
+    return f"{body}{uscc.calc_check_digit(body)}"
 
 
 def _connection(request: Request, district: District, wanted: str) -> str:
@@ -214,5 +240,6 @@ def _form_page(request: Request, district: District, form: ApplicationForm, erro
         form=form,
         error=error,
         connections=[(slug, slug) for slug in _slugs(request, district)],
+        unused_code=_unused_code(district),
         here=f"?district={district.code}",
     )

@@ -26,7 +26,7 @@ async def codes_in(picture: bytes) -> list[str]:
     Raises BadInput `scan.no_picture`, `scan.picture_too_large`, `scan.picture_invalid` or `scan.no_code`, Unavailable `scan.busy`.
     """
     if not picture:
-        raise BadInput("scan.no_picture", "请选择一张图片", field="picture")
+        raise BadInput("scan.no_picture", "请选择一张图片，或粘贴二维码的内容", field="picture")
     if len(picture) > MOST_BYTES:
         raise BadInput("scan.picture_too_large", f"图片不能超过 {MOST_BYTES // 1024 // 1024} MB", field="picture")
     if _limiter().statistics().tasks_waiting >= MOST_WAITING:

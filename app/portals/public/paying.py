@@ -29,7 +29,7 @@ async def pay(request: Request, code: str) -> Response:
     if was_open and (payment.order_status == "opened" or payment.expires_at > clock.now()):
         await reach_bank(request, home, payment.payment_no)
         payment, receipts = await _found(home, said)
-    ended = codes.why_ended(payment.status, payment.expires_at, payment.contract_status)
+    ended = codes.why_ended(payment.status, payment.expires_at, payment.charge_status)
     if ended is None:
         return render(request, "public/pay.html", payment=payment, receipts=receipts)
     status = 200 if was_open and payment.status == "paid" else ended.status

@@ -27,3 +27,8 @@ document.addEventListener("change", (event) => {
   if (!box.matches("[data-check-all]")) return;
   for (const each of box.closest("form").querySelectorAll(`input[name="${box.dataset.checkAll}"]`)) each.checked = box.checked;
 });
+
+// A menu stays open until another one opens or something else is touched.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});

@@ -1,7 +1,7 @@
 """JSON of the supervision end, and its two event streams."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ledger import queries as ledger
 from app.lessons import queries as lessons
-from app.portals.edge import Home, Once, Read, SupervisionCaller, Write
+from app.portals.edge import Home, Once, OncePerKey, Read, SupervisionCaller, Write
 from app.portals.fields import Listed, Moment, PageById, PageByNumber, PageByTime, Paging, PathId, listed
 from app.portals.payouts import PayoutItem, PayoutState, listed_payouts
 from app.portals.supervision.live import AlertsAfter, MovementsAfter, feed_of, while_serving
@@ -32,7 +32,9 @@ from app.portals.supervision.views import (
     Thresholds,
     ThresholdsInput,
 )
+from app.privacy import lookups
 from app.registry import queries as registry
+from app.security import SupervisionStaff
 from app.settlement import queries as settlement
 from app.supervision import queries, service
 
@@ -42,7 +44,7 @@ router = APIRouter(prefix="/api/v1/supervision", tags=["supervision"])
 @router.get("/overview", summary="Totals, coverage, and what waits for an officer")
 async def overview(caller: SupervisionCaller, session: Read) -> OverviewView:
     """Amounts in fen over all books; coverage against the bank's own word, with its time."""
-    return OverviewView.of(await queries.overview(session))
+    return OverviewView.of(await queries.overview(session), await lookups.lookups_within_a_day(session))
 
 
 @router.get("/institutions", summary="Institutions with their money, in the order of entry")
@@ -140,19 +142,13 @@ async def payout(payout_id: PathId, caller: SupervisionCaller, session: Read) ->
 @router.post("/payouts/{payout_id}/release", summary="Let a held payout go to the bank")
 async def release(payout_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> PayoutStatus:
     """Held → cleared."""
-    async with once.transaction() as session:
-        await service.release_payout(session, caller, payout_id, body.reason)
-        decided = await settlement.payout(session, payout_id)
-        return await once.answer(PayoutStatus(id=payout_id, payout_no=decided.payout_no, status=decided.status))
+    return await _decided(service.release_payout, payout_id, body, caller, once)
 
 
 @router.post("/payouts/{payout_id}/reject", summary="End a held payout unpaid")
 async def reject(payout_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> PayoutStatus:
     """Held → rejected; the bank never hears of it, and the next run may list its lessons again."""
-    async with once.transaction() as session:
-        await service.reject_payout(session, caller, payout_id, body.reason)
-        decided = await settlement.payout(session, payout_id)
-        return await once.answer(PayoutStatus(id=payout_id, payout_no=decided.payout_no, status=decided.status))
+    return await _decided(service.reject_payout, payout_id, body, caller, once)
 
 
 @router.get("/disputes", summary="Disputes, newest first")
@@ -179,6 +175,19 @@ async def rule(lesson_id: PathId, body: RulingInput, caller: SupervisionCaller, 
     async with once.transaction() as session:
         await service.rule_on_dispute(session, caller, lesson_id, body.ruling, body.reason)
         return await once.answer(DisputeItem.model_validate(await lessons.dispute_of(session, lesson_id)))
+
+
+async def _decided(
+    decide: Callable[[AsyncSession, SupervisionStaff, UUID, str], Awaitable[object]],
+    payout_id: UUID,
+    body: ReasonInput,
+    caller: SupervisionStaff,
+    once: OncePerKey,
+) -> PayoutStatus:
+    async with once.transaction() as session:
+        await decide(session, caller, payout_id, body.reason)
+        decided = await settlement.payout(session, payout_id)
+        return await once.answer(PayoutStatus(id=payout_id, payout_no=decided.payout_no, status=decided.status))
 
 
 async def listed_books(session: AsyncSession, paging: Paging[Moment]) -> Listed[BookItem]:

@@ -1,6 +1,7 @@
 """The district's working days: a month at a time, corrected day by day, a new year entered whole. Pages and JSON."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated
 
@@ -9,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.errors import BadInput
+from app.errors import BadInput, Conflict, DomainError, Refused
 from app.policy import days
 from app.policy.catalogue import DayKind
-from app.portals.edge import Home, Once, Read, SupervisionCaller, Write
+from app.portals.edge import Home, Once, Read, SupervisionCaller, Write, snapshot
 from app.portals.fields import CalendarDate
 from app.portals.pages import render, see_other
 from app.portals.staff import carry_out
@@ -99,9 +100,7 @@ async def enter_year(body: YearInput, caller: SupervisionCaller, once: Once) -> 
 @pages.get("")
 async def month_page(request: Request, caller: SupervisionCaller, session: Read, first_on: FirstDay) -> Response:
     """The month, and the forms that change it."""
-    view = await _month(session, first_on)
-    before, after = _month_of(first_on, -1), _month_of(first_on, 1)
-    return render(request, "supervision/days.html", view=view, first_on=first_on, before=before, after=after, today=clock.today())
+    return await _month_page(request, session, first_on)
 
 
 @pages.post("")
@@ -122,19 +121,46 @@ async def set_day_by_form(
 
 @pages.post("/years")
 async def enter_year_by_form(
-    caller: SupervisionCaller, home: Home, year: Annotated[int, Form()], holidays: Typed = "", make_up: Typed = "", reason: Typed = ""
+    request: Request,
+    caller: SupervisionCaller,
+    home: Home,
+    year: Annotated[int, Form()],
+    holidays: Typed = "",
+    make_up: Typed = "",
+    reason: Typed = "",
 ) -> Response:
-    """Enter a year; days are typed as they stand in the notice, one after the other or as spans."""
-    back = _page_of(year, 1)
+    """Enter a year, its days typed as they stand in the notice, one after the other or as spans; or see what is wrong with them."""
     try:
         off, worked = _typed_days(holidays, "holidays"), _typed_days(make_up, "make_up")
-    except BadInput as refused:
-        return see_other(back, refused.message_zh, "danger")
+        async with home.transaction() as session:
+            await days.enter_year(session, caller.actor, year, off, worked, reason)
+    except (BadInput, Conflict, Refused) as refused:
+        kept = days.FIRST_YEAR <= year <= days.LAST_YEAR
+        typed = {"holidays": holidays, "make_up": make_up, "reason": reason}
+        async with snapshot(home) as session:
+            return await _month_page(request, session, date(year, 1, 1) if kept else _first_day(), refused, typed)
+    return see_other(_page_of(year, 1), f"{year} 年已录入")
 
-    async def act(session: AsyncSession) -> None:
-        await days.enter_year(session, caller.actor, year, off, worked, reason)
 
-    return await carry_out(home, act, back=back, done=f"{year} 年已录入")
+async def _month_page(
+    request: Request,
+    session: AsyncSession,
+    first_on: date,
+    error: DomainError | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    return render(
+        request,
+        "supervision/days.html",
+        error.status if error else 200,
+        view=await _month(session, first_on),
+        first_on=first_on,
+        before=_month_of(first_on, -1),
+        after=_month_of(first_on, 1),
+        today=clock.today(),
+        error=error,
+        typed=typed or {},
+    )
 
 
 async def _month(session: AsyncSession, first_on: date) -> MonthView:

@@ -1,5 +1,6 @@
 """班课备案 at the supervision end: filings and the decisions about them, in JSON and as pages."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts import queries as contracts
-from app.portals.edge import Home, Once, Read, SupervisionCaller
+from app.portals.edge import Home, Once, OncePerKey, Read, SupervisionCaller
 from app.portals.fields import Listed, PageByTime, PathId, listed
 from app.portals.pages import render
 from app.portals.staff import carry_out
@@ -18,12 +19,17 @@ from app.registry import classes as register
 from app.registry import queries as registry
 from app.registry.models import TrainingClass
 from app.registry.session_changes import changes_of_class
+from app.security import SupervisionStaff
 
 api = APIRouter(prefix="/api/v1/supervision/classes", tags=["supervision"])
 pages = APIRouter(prefix="/supervision/classes", include_in_schema=False)
 
+Decision = Literal["approve", "refuse"]
 ClassState = Literal["filed", "opened", "refused", "closed"]
-_DECIDE = {"approve": register.approve_class, "refuse": register.refuse_class}
+_DECIDE: dict[Decision, Callable[[AsyncSession, SupervisionStaff, UUID, str], Awaitable[TrainingClass]]] = {
+    "approve": register.approve_class,
+    "refuse": register.refuse_class,
+}
 
 
 class FiledClass(BaseModel):
@@ -107,17 +113,13 @@ async def filed_class(class_id: PathId, caller: SupervisionCaller, session: Read
 @api.post("/{class_id}/approve", summary="Let a filed class enrol")
 async def approve(class_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> ClassDecision:
     """Filed → opened."""
-    async with once.transaction() as session:
-        decided = await register.approve_class(session, caller, class_id, body.reason)
-        return await once.answer(ClassDecision(id=class_id, status=decided.status, decision_reason=decided.decision_reason or ""))
+    return await _decided("approve", class_id, body, caller, once)
 
 
 @api.post("/{class_id}/refuse", summary="Refuse a filed class")
 async def refuse(class_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> ClassDecision:
     """Filed → refused; its teacher, rooms and times are free again."""
-    async with once.transaction() as session:
-        decided = await register.refuse_class(session, caller, class_id, body.reason)
-        return await once.answer(ClassDecision(id=class_id, status=decided.status, decision_reason=decided.decision_reason or ""))
+    return await _decided("refuse", class_id, body, caller, once)
 
 
 @pages.get("")
@@ -151,7 +153,7 @@ async def class_page(request: Request, class_id: PathId, caller: SupervisionCall
 @pages.post("/{class_id}/{decision}")
 async def decide(
     class_id: PathId,
-    decision: Literal["approve", "refuse"],
+    decision: Decision,
     caller: SupervisionCaller,
     home: Home,
     reason: Annotated[str, Form(max_length=2000)] = "",
@@ -163,6 +165,12 @@ async def decide(
 
     done = "已批准，家长可以报名" if decision == "approve" else "已决定不予批准"
     return await carry_out(home, act, back=f"/supervision/classes/{class_id}", done=done)
+
+
+async def _decided(decision: Decision, class_id: UUID, body: ReasonInput, caller: SupervisionStaff, once: OncePerKey) -> ClassDecision:
+    async with once.transaction() as session:
+        decided = await _DECIDE[decision](session, caller, class_id, body.reason)
+        return await once.answer(ClassDecision(id=class_id, status=decided.status, decision_reason=decided.decision_reason or ""))
 
 
 async def _schedule(session: AsyncSession, institution_id: UUID, class_id: UUID) -> list[registry.ClassSessionView]:

@@ -20,6 +20,8 @@ from app.portals.staff import Segment, bar
 from app.portals.supervision import decisions, facts
 from app.portals.supervision.api import listed_books
 from app.portals.supervision.live import feed_of
+from app.privacy import lookups
+from app.refunds import queries as refunds
 from app.settlement import queries as settlement
 from app.supervision import queries
 
@@ -39,8 +41,20 @@ async def home(request: Request, caller: SupervisionCaller, district: Home, sess
     # Before the snapshot: what happens in between is shown, and told once more.
     heads = await feed_of(request, district).heads()
     return render(
-        request, "supervision/home.html", heads=heads, **await _money(session), **await _alerts(session), **await _waiting(session)
+        request,
+        "supervision/home.html",
+        heads=heads,
+        **await _counts(session),
+        **await _money(session),
+        **await _alerts(session),
+        **await _waiting(session),
     )
+
+
+@router.get("/live/counts")
+async def live_counts(request: Request, caller: SupervisionCaller, session: Read) -> Response:
+    """How much waits for an officer, of each kind: it changes with either."""
+    return render(request, "supervision/live_counts.html", **await _counts(session))
 
 
 @router.get("/live/money")
@@ -179,7 +193,12 @@ async def contract(request: Request, caller: SupervisionCaller, session: Read, n
     except NotFound:
         return render(request, "supervision/contract.html", status=404, number=number, contract=None, payments=[])
     paid = await payments.payments_of_contract(session, found.id)
-    return render(request, "supervision/contract.html", number=number, contract=found, payments=paid)
+    refunded = await refunds.refunds_of_contract(session, found.id)
+    return render(request, "supervision/contract.html", number=number, contract=found, payments=paid, refunds=refunded)
+
+
+async def _counts(session: AsyncSession) -> dict[str, Any]:
+    return {"waiting": await queries.waiting(session), "lookups": await lookups.lookups_within_a_day(session)}
 
 
 async def _money(session: AsyncSession) -> dict[str, Any]:

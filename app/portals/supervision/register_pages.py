@@ -1,16 +1,19 @@
 """机构档案 at the supervision end: the page of an institution's entry, its decisions, and the list of changes that wait."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import DomainError
+from app.db import District
+from app.errors import BadInput, Conflict, DomainError, Refused
 from app.portals.bank_desk import ask_balance, check_change
 from app.portals.edge import Home, Read, SupervisionCaller, snapshot
 from app.portals.fields import PageByTime, PathId, listed
 from app.portals.pages import render, see_other
-from app.portals.staff import carry_out, typed_date
+from app.portals.staff import carry_out, typed_date, typed_whole
 from app.portals.supervision.registers import ChangeState
 from app.registry import changes, institutions, teachers
 from app.registry import institution_queries as registry
@@ -33,16 +36,7 @@ def _page_of(institution_id: object) -> str:
 @router.get("/institutions/{institution_id}/entry")
 async def entry_page(request: Request, institution_id: PathId, caller: SupervisionCaller, session: Read) -> Response:
     """The entry, and everything that an officer can decide about it."""
-    entry = await registry.entry(session, institution_id)
-    view, _ = await queries.institution(session, institution_id)
-    return render(
-        request,
-        "supervision/entry.html",
-        entry=entry,
-        money=view.money,
-        teachers=await registry.teachers(session, institution_id, limit=_FEW),
-        waiting=[each for each in entry.changes if each.status == "proposed"],
-    )
+    return await _entry_page(request, session, institution_id)
 
 
 @router.post("/institutions/{institution_id}/status")
@@ -75,23 +69,27 @@ async def set_listing(
 
 @router.post("/institutions/{institution_id}/yearly-checks")
 async def record_check(
+    request: Request,
     institution_id: PathId,
     caller: SupervisionCaller,
     home: Home,
-    year: Annotated[int, Form(ge=0, le=9999)],
     result: Annotated[CheckResult, Form()],
+    year: Words = "",
     note: Words = "",
 ) -> Response:
     """Record a year's check."""
 
     async def act(session: AsyncSession) -> None:
-        await institutions.record_yearly_check(session, caller, institution_id, CheckDraft(year, result, note))
+        draft = CheckDraft(typed_whole(year, "year", "年度", 0, 9999), result, note)
+        await institutions.record_yearly_check(session, caller, institution_id, draft)
 
-    return await carry_out(home, act, back=_page_of(institution_id), done="年检结果已登记")
+    typed = {"year": year, "result": result, "note": note}
+    return await _carry_out(request, home, institution_id, act, "年检结果已登记", typed)
 
 
 @router.post("/institutions/{institution_id}/licence")
 async def renew_licence(
+    request: Request,
     institution_id: PathId,
     caller: SupervisionCaller,
     home: Home,
@@ -110,7 +108,9 @@ async def renew_licence(
         licence = Licence(licence_no, licence_issuer, licence_scope, from_on, to_on)
         await institutions.renew_licence(session, caller, institution_id, licence, reason)
 
-    return await carry_out(home, act, back=_page_of(institution_id), done="许可证已更新")
+    typed = {"licence_no": licence_no, "licence_issuer": licence_issuer, "licence_scope": licence_scope}
+    typed |= {"licence_from_on": licence_from_on, "licence_to_on": licence_to_on, "licence_reason": reason}
+    return await _carry_out(request, home, institution_id, act, "许可证已更新", typed)
 
 
 @router.post("/institutions/{institution_id}/pause")
@@ -147,6 +147,7 @@ async def contact(request: Request, institution_id: PathId, caller: SupervisionC
 
 @router.post("/institutions/{institution_id}/changes")
 async def record_change(
+    request: Request,
     institution_id: PathId,
     caller: SupervisionCaller,
     home: Home,
@@ -159,7 +160,8 @@ async def record_change(
     async def act(session: AsyncSession) -> None:
         await changes.propose(session, caller, institution_id, ChangeDraft(kind, new_value, reason))
 
-    return await carry_out(home, act, back=_page_of(institution_id), done="变更已记录，暂停招生收费")
+    typed = {"kind": kind, "new_value": new_value, "change_reason": reason}
+    return await _carry_out(request, home, institution_id, act, "变更已记录，暂停招生收费", typed)
 
 
 @router.get("/changes")
@@ -215,3 +217,43 @@ async def mark_serving(
         await teachers.mark_serving(session, caller, teacher_id, serving == "yes", reason)
 
     return await carry_out(home, act, back=_page_of(institution_id), done="教师标记已更新")
+
+
+async def _carry_out(
+    request: Request,
+    home: District,
+    institution_id: UUID,
+    act: Callable[[AsyncSession], Awaitable[None]],
+    done: str,
+    typed: Mapping[str, str],
+) -> Response:
+    """Do it, or show the entry again with what was typed and what is wrong."""
+    try:
+        async with home.transaction() as session:
+            await act(session)
+    except (BadInput, Conflict, Refused) as refused:
+        async with snapshot(home) as session:
+            return await _entry_page(request, session, institution_id, refused, typed)
+    return see_other(_page_of(institution_id), done)
+
+
+async def _entry_page(
+    request: Request,
+    session: AsyncSession,
+    institution_id: UUID,
+    error: DomainError | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    entry = await registry.entry(session, institution_id)
+    view, _ = await queries.institution(session, institution_id)
+    return render(
+        request,
+        "supervision/entry.html",
+        error.status if error else 200,
+        entry=entry,
+        money=view.money,
+        teachers=await registry.teachers(session, institution_id, limit=_FEW),
+        waiting=[each for each in entry.changes if each.status == "proposed"],
+        error=error,
+        typed=typed or {},
+    )

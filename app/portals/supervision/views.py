@@ -1,5 +1,6 @@
 """What the supervision end sends and gets, in JSON."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -87,17 +88,23 @@ class OverviewView(BaseModel):
     open_alerts: dict[str, int] = Field(description="By level: yellow, red")
     held_payouts: int
     open_disputes: int
+    applications: int = Field(description="入库申请 that wait for a decision")
+    changes: int = Field(description="机构变更 that wait for one")
+    classes: int = Field(description="班课备案 that wait for one")
+    scan_reports: int = Field(description="扫码举报 that nobody has handled")
+    receipts: int = Field(description="Money from unknown payers that waits for a ruling, as its book has a shortfall")
+    lookups: int = Field(description="实名查看 of the last 24 hours, by all officers")
 
     @classmethod
-    def of(cls, found: Overview) -> "OverviewView":
-        """The slice's overview in this form."""
+    def of(cls, found: Overview, lookups: int) -> "OverviewView":
+        """The slices' overview in this form."""
         return cls(
             totals=Totals.model_validate(found.money),
             coverage=Coverage.model_validate(found.money),
             institutions=found.institutions,
             open_alerts=found.open_alerts,
-            held_payouts=found.held_payouts,
-            open_disputes=found.open_disputes,
+            **asdict(found.waiting),
+            lookups=lookups,
         )
 
 

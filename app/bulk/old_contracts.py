@@ -1,0 +1,117 @@
+"""存量合同 out of a file: what is left of contracts made before custody, each row one child's rest of lessons in one class.
+
+Their yuan stand in escrow from then on, against a shortfall that the institution has to make good.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.bulk.cells import Column, Line, unfit
+from app.bulk.kinds import Importer, Kind, Report, Row
+from app.bulk.students import CHILD, Child, child_of, told
+from app.contracts import old_stock
+from app.contracts.old_stock import MOST_AT_ONCE, OldContract, Place
+from app.errors import BadInput, DomainError
+from app.ids import uuid7
+from app.payments.old_stock import recognise
+from app.registry import families
+
+COLUMNS = (
+    *CHILD,
+    Column("class_id", "班级", "创意美术周六班", "本机构已批准班级的名称"),
+    Column("lesson_count", "剩余课时", "12", "还没有上的课时数，不能多于该班级尚未开始的课次"),
+    Column("amount_fen", "剩余金额（元）", "1200.00", "家长已付而没有上完的学费"),
+    Column("ends_on", "合同到期日", "2026-12-31", "没有约定则不填", required=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OldRow:
+    """A row by itself: the family, the name of the class, and what is left (fen)."""
+
+    child: Child
+    class_name: str
+    lesson_count: int
+    amount_fen: int
+    ends_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class OldContracts:
+    """Rows with the classes that they name. None stands in the register already: such a child holds a seat there."""
+
+    rows: Sequence[tuple[OldRow, UUID]]
+    known_count: int = 0
+
+
+def draft(line: Line) -> OldRow:
+    """One row by pure rules."""
+    amount_fen = line.fen("amount_fen")
+    if amount_fen is None:
+        raise unfit("amount_fen", "请填写剩余金额")
+    return OldRow(child_of(line), line.text("class_id"), line.count("lesson_count"), amount_fen, line.day("ends_on"))
+
+
+async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[OldRow]], report: Report) -> OldContracts:
+    """Find each row's class and child, and give it a seat there; what does not fit is refused."""
+    if len(rows) > MOST_AT_ONCE:
+        raise BadInput("contracts.old_how_many", f"一次最多导入 {MOST_AT_ONCE} 份存量合同，请分成几个文件")
+    known = await old_stock.places(session, importer.institution_id)
+    by_name: dict[str, list[UUID]] = defaultdict(list)
+    for class_id, place in known.items():
+        by_name[place.course.training_class.name].append(class_id)
+    guardians = await families.known_guardians(session, {row.draft.child.phone for row in rows})
+    ids = {row.draft.child.phone: uuid7() for row in rows} | {phone: guardian.id for phone, guardian in guardians.items()}
+    children = await families.recognise(session, [replace(row.draft.child.draft, guardian_id=ids[row.draft.child.phone]) for row in rows])
+    found = []
+    for row, child in zip(rows, children, strict=True):
+        try:
+            if isinstance(child, DomainError):
+                raise told(child)
+            class_id = _seated(known, by_name, row.draft, child.id)
+            found.append((row.draft, class_id))
+        except DomainError as refused:
+            report.refuse(row.line, refused)
+        await report.step()
+    return OldContracts(found)
+
+
+async def enter(session: AsyncSession, importer: Importer, plan: OldContracts, report: Report) -> None:
+    """Enter the families that are new, and recognise all old contracts in one posting."""
+    guardians = await families.guardians_for_phones(session, [row.child.phone for row, _ in plan.rows])
+    drafts = [replace(row.child.draft, guardian_id=guardian.id) for (row, _), guardian in zip(plan.rows, guardians, strict=True)]
+    students = await families.enter_students(session, drafts)
+    old = [
+        OldContract(class_id, guardian.id, student.id, row.lesson_count, row.amount_fen, row.ends_on)
+        for (row, class_id), guardian, student in zip(plan.rows, guardians, students, strict=True)
+    ]
+    await recognise(session, importer.institution_id, old, importer.actor)
+    for _ in plan.rows:
+        await report.step()
+
+
+def _seated(known: Mapping[UUID, Place], by_name: Mapping[str, Sequence[UUID]], row: OldRow, child_id: UUID) -> UUID:
+    """The id of the row's class, with a seat taken there. Raises a DomainError naming the field."""
+    named = by_name.get(row.class_name, [])
+    if len(named) != 1:
+        raise unfit("class_id", "本机构有几个同名班级，请先改名" if named else "本机构没有这个名称的已批准班级")
+    problem = old_stock.take(known[named[0]], child_id, row.lesson_count, row.amount_fen, row.ends_on)
+    if problem is not None:
+        raise problem
+    return named[0]
+
+
+KIND = Kind(
+    "old-contracts",
+    "存量合同",
+    "纳入监管前收取、尚未上完的学费。导入后逐元对应课时，没有资金支撑的部分记为缺口，由机构的课费收入或补缴先行补足。",
+    COLUMNS,
+    draft,
+    plan,
+    enter,
+)

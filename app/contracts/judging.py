@@ -1,0 +1,268 @@
+"""The brakes at the counter: what the registers know of a sale is held against the rule pack of the day before anything is stored.
+
+What a register does not know is not judged. Nobody lends to families here, so no sale is made on a training loan.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import clock
+from app.clock import business_date
+from app.contracts import rules
+from app.contracts.rules import OfferedLesson, SoldCharge
+from app.contracts.terms import ChargeTerms, Terms, Way
+from app.db import district_of
+from app.errors import Conflict, Refused
+from app.money import allocate
+from app.policy import records, selling
+from app.policy.catalogue import DayKind, Mode, Stage
+from app.policy.days import known_kinds
+from app.policy.facts import ClassFacts, PricedLesson, SaleFacts
+from app.policy.findings import Finding, broken
+from app.policy.packs import Pack, pack_for
+from app.registry.courses import Course
+from app.registry.institutions import check_may_sell
+from app.registry.models import Campus, Institution, Teacher, TrainingClass
+from app.registry.teachers import covers
+
+# Lessons that each child has of the class's subject at its institution, sold and still to be taught. What is paid after it was taught
+# prepays nothing.
+_UNTAUGHT = text("""
+    SELECT asked.student_id, asked.class_id, class_session.starts_at, lesson.price_fen
+    FROM unnest(CAST(:students AS uuid[]), CAST(:classes AS uuid[])) AS asked (student_id, class_id)
+    JOIN training_class wanted ON wanted.id = asked.class_id
+    JOIN contract ON contract.student_id = asked.student_id AND contract.institution_id = wanted.institution_id
+        AND contract.status IN ('created', 'paid') AND contract.way <> 'later'
+    JOIN training_class sold ON sold.id = contract.class_id AND sold.subject = wanted.subject
+    JOIN lesson ON lesson.contract_id = contract.id AND lesson.status IN ('reserved', 'scheduled')
+    JOIN class_session ON class_session.id = lesson.class_session_id
+    ORDER BY class_session.starts_at, lesson.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A child's place in a class: the lessons on offer, in order of time, and the terms; None: everything at once."""
+
+    course: Course
+    offered: Sequence[OfferedLesson]
+    student_id: UUID
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A sale that nothing forbids. `edition` names the rule pack; findings and facts are ready to be stored, the facts by charge."""
+
+    institution_id: UUID
+    terms: Terms
+    charges: Sequence[SoldCharge]
+    edition: str
+    findings: list[dict[str, Any]]
+    facts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LegalPlan:
+    """The nearest sale that passes. Its `terms` can be signed now as they are; where they cannot, `obstacle_zh` says what it takes.
+
+    `changes` of: fewer (lessons), later, cheaper, split.
+    """
+
+    message_zh: str
+    changes: tuple[str, ...]
+    charges: tuple[ChargeTerms, ...]
+    terms: Terms | None
+    obstacle_zh: str | None
+
+
+async def judge_all(session: AsyncSession, asked: Sequence[Asked]) -> list[Judged]:
+    """Hold each sale against the law, in their order; each counts for those after it.
+
+    Raises Refused("contracts.rule") with the findings that forbid a sale and the nearest legal `plan` (a LegalPlan, or None),
+    Refused("registry.blacklisted", "registry.sales_paused") where no pack states as much,
+    Refused("contracts.not_afterwards") where lessons of the class are only paid in advance,
+    BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for terms that the offer does not bear (any more).
+    """
+    pack = pack_for(district_of(session), clock.today())
+    courses = {each.course.training_class.id: each.course for each in asked}
+    bench = _Bench(pack, await _registers(session, courses), await _kinds(session, pack, asked), await _untaught(session, asked))
+    return [bench.judge(each) for each in asked]
+
+
+@dataclass(frozen=True, slots=True)
+class _Registers:
+    """What stands in the registers about a class besides its course."""
+
+    teacher: Teacher
+    lease_ends_on: date | None
+
+
+_Subject = tuple[UUID, UUID, str]
+"""Child, institution, subject."""
+
+
+class _Bench:
+    """Several sales under one pack. Sales of the same lessons to children who have none yet are the same sale."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        registers: Mapping[UUID, _Registers],
+        kinds: Mapping[date, DayKind],
+        untaught: defaultdict[_Subject, list[PricedLesson]],
+    ) -> None:
+        self._pack = pack
+        self._registers = registers
+        self._kinds = kinds
+        self._untaught = untaught
+        self._known: dict[tuple[UUID, Terms | None, tuple[PricedLesson, ...]], Judged] = {}
+
+    def judge(self, asked: Asked) -> Judged:
+        course = asked.course
+        untaught = self._untaught[asked.student_id, course.institution.id, course.training_class.subject]
+        key = (course.training_class.id, asked.terms, tuple(untaught))
+        if key not in self._known:
+            self._known[key] = self._judge(asked, key[2])
+        judged = self._known[key]
+        if judged.terms.way != "later":
+            untaught.extend(_priced(course, asked.offered[: judged.terms.lesson_count]))
+        return judged
+
+    def _judge(self, asked: Asked, untaught: Sequence[PricedLesson]) -> Judged:
+        terms = asked.terms or rules.once(asked.offered, clock.today())
+        charges = rules.sold(asked.offered, terms, clock.today())
+        if terms.way == "later" and not asked.course.training_class.most_unpaid:
+            raise Refused("contracts.not_afterwards", "这个班级不提供先学后付", field="terms")
+        _check_prices(asked.offered, charges)
+        facts = self._facts(asked, untaught)
+        judged = _judged_by(facts, terms.way, charges)
+        findings = list(dict.fromkeys(finding for each in judged for finding in selling.judge_sale(self._pack, each)))
+        if forbidding := broken(findings):
+            raise _refused(forbidding, asked.course.institution, _plan(selling.nearest_plan(self._pack, facts)))
+        # Also where no pack says so.
+        check_may_sell(asked.course.institution)
+        told = [finding.told() for finding in findings]
+        record = [records.written(each) for each in judged]
+        return Judged(asked.course.institution.id, terms, charges, self._pack.edition, told, record)
+
+    def _facts(self, asked: Asked, untaught: Sequence[PricedLesson]) -> SaleFacts:
+        course, registers = asked.course, self._registers[asked.course.training_class.id]
+        institution = course.institution
+        return SaleFacts.of_lessons(
+            institution.kind,
+            _priced(course, asked.offered),
+            charged_on=clock.today(),
+            untaught=untaught,
+            lease_ends_on=registers.lease_ends_on,
+            loan=False,
+            listing=institution.listing,
+            licence_from_on=institution.licence_from_on,
+            licence_to_on=institution.licence_to_on,
+            sales_paused=institution.sales_paused_at is not None,
+            course=self._class(course, registers.teacher, asked.offered),
+        )
+
+    def _class(self, course: Course, teacher: Teacher, offered: Sequence[OfferedLesson]) -> ClassFacts:
+        sold = course.training_class
+        dates = {business_date(lesson.starts_at) for lesson in offered}
+        return ClassFacts(
+            kind=course.institution.kind,
+            stage=cast(Stage | None, course.institution.stage),
+            mode=cast(Mode, sold.mode),
+            class_size=sold.seats,
+            lesson_minutes=sold.lesson_minutes,
+            meetings=[(lesson.starts_at, lesson.ends_at) for lesson in offered],
+            days={on: self._kinds[on] for on in sorted(dates)} if dates <= self._kinds.keys() else None,
+            certificate_covers=None if teacher.certificate_subject is None else covers(teacher.certificate_subject, sold.subject),
+            certificate_to_on=teacher.certificate_to_on,
+            serving_school_teacher=teacher.serving_school_teacher,
+        )
+
+
+async def _registers(session: AsyncSession, courses: Mapping[UUID, Course]) -> dict[UUID, _Registers]:
+    query = (
+        select(TrainingClass.id, Teacher, Campus.lease_ends_on)
+        .join(Teacher, Teacher.id == TrainingClass.teacher_id)
+        .outerjoin(Campus, Campus.id == TrainingClass.campus_id)
+        .where(TrainingClass.id.in_(courses))
+    )
+    return {class_id: _Registers(teacher, lease_ends_on) for class_id, teacher, lease_ends_on in await session.execute(query)}
+
+
+async def _kinds(session: AsyncSession, pack: Pack, asked: Sequence[Asked]) -> Mapping[date, DayKind]:
+    """What sort of days the lessons are on, where a rule asks; without those whose year is missing."""
+    rule = pack.find("time.subject")
+    bound = [each for each in asked if rule is not None and rule.binds(each.course.institution.kind)]
+    dates = {business_date(lesson.starts_at) for each in bound for lesson in each.offered}
+    return await known_kinds(session, dates) if dates else {}
+
+
+async def _untaught(session: AsyncSession, asked: Sequence[Asked]) -> defaultdict[_Subject, list[PricedLesson]]:
+    courses = {each.course.training_class.id: each.course for each in asked}
+    subjects = {(each.student_id, each.course.institution.id, each.course.training_class.subject): each for each in asked}
+    values = {
+        "students": [each.student_id for each in subjects.values()],
+        "classes": [each.course.training_class.id for each in subjects.values()],
+    }
+    found: defaultdict[_Subject, list[PricedLesson]] = defaultdict(list)
+    for row in await session.execute(_UNTAUGHT, values):
+        course = courses[row.class_id]
+        subject = (row.student_id, course.institution.id, course.training_class.subject)
+        found[subject].append(PricedLesson(business_date(row.starts_at), row.price_fen))
+    return found
+
+
+def _priced(course: Course, offered: Sequence[OfferedLesson]) -> list[PricedLesson]:
+    listed = allocate(course.training_class.listed_price_fen, [1] * course.training_class.lesson_count)
+    return [PricedLesson(business_date(each.starts_at), each.price_fen, listed[each.number - 1]) for each in offered]
+
+
+def _check_prices(offered: Sequence[OfferedLesson], charges: Sequence[SoldCharge]) -> None:
+    """Prices are the offer's, never the caller's."""
+    sold = [lesson for charge in charges for lesson in charge.lessons]
+    if sold != list(offered[: len(sold)]):
+        raise Conflict("contracts.terms_changed", "该班级的课次或价格已有变化，请重新报名")
+
+
+def _judged_by(facts: SaleFacts, way: Way, charges: Sequence[SoldCharge]) -> list[SaleFacts]:
+    """What each charge is judged by.
+
+    Paid after it was taught, a lesson is a charge by itself that prepays nothing: the first, the last and the dearest stand for all.
+    """
+    if way == "later":
+        shown = dict.fromkeys([charges[0], max(charges, key=lambda charge: charge.amount_fen), charges[-1]])
+        return [_alone(facts, facts.schedule[charge.first_lesson - 1]) for charge in shown]
+    return selling.charges_of(facts, [(len(charge.lessons), charge.opens_on) for charge in charges])
+
+
+def _alone(facts: SaleFacts, lesson: PricedLesson) -> SaleFacts:
+    [charge] = selling.charges_of(replace(facts, schedule=(lesson,), untaught=(), charged_on=lesson.on), [(1, lesson.on)])
+    return charge
+
+
+def _plan(plan: selling.Plan | None) -> LegalPlan | None:
+    if plan is None:
+        return None
+    charges = tuple(ChargeTerms(each.lesson_count, each.price_fen, each.charged_on or clock.today()) for each in plan.charges)
+    obstacle_zh = None
+    if "cheaper" in plan.changes:
+        obstacle_zh = "须由机构调整价格后才能签订"
+    elif charges[0].charged_on > clock.today():
+        obstacle_zh = f"{charges[0].charged_on}起才能签订"
+    terms = Terms("parts" if len(charges) > 1 else "once", charges) if obstacle_zh is None else None
+    return LegalPlan(plan.message_zh, plan.changes, charges, terms, obstacle_zh)
+
+
+def _refused(forbidding: Sequence[Finding], institution: Institution, plan: LegalPlan | None) -> Refused:
+    said = "；".join(finding.message_zh for finding in forbidding)
+    said += f"（该机构暂停招生收费：{institution.sales_pause_reason}）" if institution.sales_pause_reason else ""
+    findings = [finding.told() for finding in forbidding]
+    return Refused("contracts.rule", f"按规定不能这样收费：{said}", findings=findings, plan=plan)

@@ -1,0 +1,178 @@
+"""The counter: what a guardian reads before signing is always what is so, and what the law forbids comes with what it allows."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from app.db import District
+from app.registry.class_sessions import cancel_session
+from app.registry.courses import course_of
+from app.registry.models import Institution, Student, TrainingClass
+from app.security import Parent
+from tests.portals.desks import Desk, Desks
+from tests.portals.families import at_home, document, problem_of, shown
+from tests.world import World
+
+
+@pytest.fixture
+async def parent(world: World) -> Parent:
+    return await world.parent()
+
+
+@pytest.fixture
+async def child(world: World, parent: Parent) -> Student:
+    return await world.child(parent)
+
+
+@pytest.fixture
+async def home(desks: Desks, parent: Parent) -> Desk:
+    return await at_home(desks, parent)
+
+
+@pytest.fixture
+async def institution(world: World) -> Institution:
+    return await world.institution()
+
+
+def hidden(page: str, action: str) -> dict[str, str]:
+    """The hidden fields of the page's first form that goes there."""
+    form = page.partition(f'action="{action}"')[2].partition("</form>")[0]
+    return {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form)}
+
+
+async def dear(world: World, institution: Institution) -> TrainingClass:
+    """Too much for one charge, not for two."""
+    return await world.training_class(institution, lessons=40, price_fen=800_000)
+
+
+async def test_a_plan_is_accepted_with_one_tap(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    sold = await dear(world, institution)
+    path = f"/classes/{sold.id}/enrol"
+    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), "agreed": "yes", "student_id": str(child.id)})
+    assert refused.status_code == 422
+    for said in ("按规定不能这样收费", "非学科类校外培训的意见", "最接近的合规方案", "25 课时", "¥5,000.00", "15 课时", "¥3,000.00"):
+        assert said in shown(refused.text)
+    fields = hidden(refused.text, f"/parent{path}")
+    assert fields["student_id"] == str(child.id)
+    contract = await home.told(await home.submit(path, fields, refused.text))
+    assert "合同已签订" in shown(contract)
+    assert "已有合同" in shown(await home.told(await home.submit(path, fields, refused.text)))
+
+
+async def test_a_newcomer_is_offered_the_plan_for_the_child_just_entered(world: World, home: Desk, institution: Institution) -> None:
+    sold = await dear(world, institution)
+    path = f"/classes/{sold.id}/enrol"
+    typed = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1", "agreed": "yes"}
+    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), **typed})
+    contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))
+    assert "合同已签订" in shown(contract)
+
+
+async def test_what_needs_the_institution_or_another_day_is_no_button(
+    world: World, home: Desk, child: Student, institution: Institution
+) -> None:
+    early = await world.training_class(institution, starts_in=timedelta(days=60))
+    path = f"/classes/{early.id}/enrol"
+    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), "agreed": "yes", "student_id": str(child.id)})
+    assert (refused.status_code, "起才能签订" in shown(refused.text)) == (422, True)
+    assert 'name="terms"' not in refused.text
+
+
+async def test_terms_that_nobody_offered_are_refused(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    sold = await dear(world, institution)
+    path = f"/classes/{sold.id}/enrol"
+    whole = {**hidden(await home.page(path), f"/parent{path}"), "agreed": "yes", "student_id": str(child.id)}
+    for terms in ("{}", "terms", '{"way": "once", "charges": []}', '{"way": "never", "charges": [{"lesson_count": 1, "amount_fen": 1}]}'):
+        refused = await home.submit(path, whole | {"terms": terms})
+        assert (refused.status_code, "付款方式不正确" in shown(refused.text)) == (400, True)
+
+
+async def test_the_same_by_json(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    sold = await dear(world, institution)
+    body: dict[str, Any] = {"class_id": str(sold.id), "student_id": str(child.id)} | await document(home, sold.id)
+    refused = await home.post("/contracts", body)
+    assert problem_of(refused) == (422, "contracts.rule")
+    plan = refused.json()["plan"]
+    assert (plan["changes"], plan["obstacle_zh"]) == (["split"], None)
+    assert plan["terms"] == {"way": "parts", "charges": plan["charges"]}
+    cheaper = plan["terms"] | {"charges": [plan["charges"][0] | {"amount_fen": 1_000}, plan["charges"][1]]}
+    assert problem_of(await home.post("/contracts", body | {"terms": cheaper})) == (409, "contracts.terms_changed")
+    read = await home.post("/contracts", body | {"terms": plan["terms"]})
+    assert problem_of(read) == (409, "contracts.document_changed")
+    signed = await home.post("/contracts", body | {"terms": plan["terms"], "document": read.json()["sha256"]})
+    assert signed.status_code == 201, signed.text
+    assert (signed.json()["amount_fen"], len(signed.json()["lessons"])) == (800_000, 40)
+    for terms in ({"way": "once", "charges": []}, {"way": "parts", "charges": [{"lesson_count": "2", "amount_fen": 1, "charged_on": 1}]}):
+        assert problem_of(await home.post("/contracts", body | {"terms": terms})) == (422, "request.invalid")
+
+
+async def test_what_is_read_is_what_is_so(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    sold = await world.training_class(institution, lessons=4, price_fen=40_000, seats=2)
+
+    async def read() -> dict[str, Any]:
+        answer: dict[str, Any] = await home.get(f"/classes/{sold.id}/checkout")
+        assert answer["document"] == (await document(home, sold.id))["document"]
+        return answer
+
+    first = await read()
+    assert (first["class"], first["institution"]["name"]) == ({"id": str(sold.id), "name": "创意美术"}, institution.name)
+    assert (first["lesson_count"], first["amount_fen"], first["seats_left"], first["teacher_name"]) == (4, 40_000, 2, "李老师")
+    assert first["children"] == [{"id": str(child.id), "name_masked": "王*明", "birth_month": "2017-05", "consented": True}]
+    await world.sign(await world.parent(), sold)
+    assert (await read())["seats_left"] == 1
+    async with world.district.transaction() as session:
+        (await session.get_one(TrainingClass, sold.id)).name = "创意素描"
+    assert (await read())["class"]["name"] == "创意素描"
+    async with world.district.transaction() as session:
+        last = (await course_of(session, sold.id)).sessions[-1]
+        await cancel_session(session, world.staff(institution), last.id, "场馆检修")
+    assert (await read())["lesson_count"] == 3
+    await world.wait(timedelta(days=1))
+    assert ((await read())["lesson_count"], (await read())["amount_fen"]) == (2, 20_000)
+    assert "20,000" not in shown(await home.page(f"/classes/{sold.id}/enrol"))
+    await world.wait(timedelta(days=9))
+    over = await home.get(f"/classes/{sold.id}/checkout")
+    assert (over["lesson_count"], over["document"], over["first_starts_at"]) == (0, None, None)
+
+
+async def test_nobody_sees_other_families_children_or_classes_that_are_not_approved(
+    world: World, desks: Desks, home: Desk, child: Student, institution: Institution
+) -> None:
+    sold = await world.training_class(institution)
+    stranger = await at_home(desks, await world.parent())
+    assert (await stranger.get(f"/classes/{sold.id}/checkout"))["children"] == []
+    async with world.district.transaction() as session:
+        filed = await session.get_one(TrainingClass, sold.id)
+        filed.status, filed.decided_at, filed.decision_reason = "filed", None, None
+    for class_id in (sold.id, uuid4()):
+        answer: httpx.Response = await home.api.get(f"/api/v1/parent/classes/{class_id}/checkout")
+        assert problem_of(answer) == (404, "registry.class_not_found")
+        assert (await home.browser.get(f"/parent/classes/{class_id}/enrol")).status_code == 404
+    anybody = await desks.anybody()
+    assert (await anybody.get(f"/api/v1/parent/classes/{sold.id}/checkout")).status_code == 401
+
+
+async def test_a_checkout_that_was_made_before_costs_one_statement(
+    world: World, district: District, home: Desk, child: Student, institution: Institution
+) -> None:
+    sold = await world.training_class(institution)
+    await home.page(f"/classes/{sold.id}/enrol")
+    asked: list[str] = []
+
+    def note(*args: Any) -> None:
+        asked.append(args[2])
+
+    engine = district.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await home.page(f"/classes/{sold.id}/enrol")
+        await home.get(f"/classes/{sold.id}/checkout")
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len([statement for statement in asked if "principal_session" not in statement]) == 2

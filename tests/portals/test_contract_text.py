@@ -1,0 +1,152 @@
+"""The contract as its guardian meets it: read before signing, kept word for word, taken along as a file."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app import settings as settings_module
+from app.contracts.models import Contract
+from app.db import District
+from app.registry.models import Institution, Student
+from app.security import Parent
+from tests.portals.desks import Desk, Desks
+from tests.portals.families import accepted, accepting, at_home, document, link, problem_of, shown
+from tests.portals.pdf_text import text_of
+from tests.world import World
+
+
+@pytest.fixture
+async def parent(world: World) -> Parent:
+    return await world.parent()
+
+
+@pytest.fixture
+async def home(desks: Desks, parent: Parent) -> Desk:
+    return await at_home(desks, parent)
+
+
+@pytest.fixture
+async def child(world: World, parent: Parent) -> Student:
+    return await world.child(parent)
+
+
+@pytest.fixture
+async def institution(world: World) -> Institution:
+    return await world.institution()
+
+
+@pytest.fixture
+def no_font(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A server where nobody installed a Chinese font."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESCROW_PDF_FONT", str(tmp_path_factory.mktemp("fonts") / "none.ttc"))
+        settings_module.settings.cache_clear()
+        yield
+    settings_module.settings.cache_clear()
+
+
+async def signed(world: World) -> int:
+    async with world.district.reading() as session:
+        return await session.scalar(select(func.count()).select_from(Contract)) or 0
+
+
+async def test_a_contract_is_read_signed_kept_and_taken_along(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    offered = await world.training_class(institution, price_fen=40_000)
+    form = await home.page(f"/classes/{offered.id}/enrol")
+    assert "价款合计 ¥400.00" in shown(form)
+    path = f"/classes/{offered.id}/enrol"
+    for unread in ({}, {"agreed": "yes"}, accepted(form) | {"agreed": ""}, {"document": "x" * 64, "agreed": "yes"}):
+        refused = await home.submit(path, {"student_id": str(child.id)} | unread)
+        assert (refused.status_code, "请先阅读合同" in shown(refused.text)) == (422, True)
+    assert await signed(world) == 0
+    contract = await home.told(await home.submit(path, {"student_id": str(child.id)} | accepted(form)))
+    page = (await home.browser.get(link(contract, "查看全文"))).text
+    assert "学员：王小明" in shown(page)
+    file = await home.browser.get(link(page, "下载 PDF"))
+    assert (file.status_code, file.headers["content-type"]) == (200, "application/pdf")
+    number = re.search(r"C510112\w+", shown(page))
+    assert number is not None
+    assert file.headers["content-disposition"] == f'attachment; filename="{number[0]}.pdf"'
+    said = text_of(file.content)
+    sha256 = re.search(r"[0-9a-f]{64}", shown(page).partition("全文的 SHA-256")[2])
+    assert sha256 is not None
+    for fact in (institution.name, institution.credit_code, "王小明", "138****", "¥400.00", "李老师", number[0], sha256[0]):
+        assert fact in said, fact
+    assert "第1/2页" in re.sub(r"\s", "", said)
+
+
+async def test_a_file_says_what_the_page_says(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
+    contract = await world.sign(parent, await world.training_class(institution, lessons=60, price_fen=60_00))
+    kept = await home.get(f"/contracts/{contract.id}/document")
+    file = await home.api.get(f"/api/v1/parent/contracts/{contract.id}/document.pdf")
+    assert file.content[:5] == b"%PDF-"
+    drawn = re.sub(r"\s", "", text_of(file.content))
+    assert re.sub(r"合同C\w{20,30}SHA-256[0-9a-f]{64}第\d/\d页", "", drawn) == re.sub(r"\s", "", kept["text"])
+    again = await home.browser.get(f"/parent/contracts/{contract.id}/document.pdf")
+    assert again.content == file.content, "the same contract, the same bytes"
+
+
+async def test_what_changed_meanwhile_is_read_again(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    offered = await world.training_class(institution)
+    form = {"student_id": str(child.id)} | await accepting(home, offered.id)
+    await world.wait(timedelta(days=1))
+    changed = await home.submit(f"/classes/{offered.id}/enrol", form)
+    assert changed.status_code == 409
+    assert "合同内容刚刚有变动" in shown(changed.text)
+    assert "购买 3 课时" in shown(changed.text)
+    assert await signed(world) == 0
+    await home.told(await home.submit(f"/classes/{offered.id}/enrol", form | accepted(changed.text)))
+    assert await signed(world) == 1
+
+
+async def test_a_legal_plan_is_signed_with_its_own_text(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    dear = await world.training_class(institution, lessons=4, price_fen=600_000)
+    path = f"/classes/{dear.id}/enrol"
+    refused = await home.submit(path, {"student_id": str(child.id)} | await accepting(home, dear.id))
+    plan = refused.text.partition("最接近的合规方案")[2].partition("</form>")[0]
+    fields = {name: unescape(value) for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', plan)}
+    assert "价款分 2 次支付" in plan
+    await home.told(await home.submit(path, fields))
+    async with world.district.reading() as session:
+        contract = (await session.scalars(select(Contract))).one()
+    assert (contract.way, contract.amount_fen) == ("parts", 600_000)
+    assert "价款分 2 次支付" in await home.page(f"/contracts/{contract.id}/document")
+
+
+async def test_programs_read_before_they_sign(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    offered = await world.training_class(institution)
+    wish = {"class_id": str(offered.id), "student_id": str(child.id)}
+    assert problem_of(await home.post("/contracts", wish)) == (422, "request.invalid")
+    stale = await home.post("/contracts", wish | {"document": "0" * 64})
+    assert problem_of(stale) == (409, "contracts.document_changed")
+    read = await document(home, offered.id)
+    assert stale.json()["sha256"] == read["document"]
+    made = await home.post("/contracts", wish | read)
+    assert made.status_code == 201
+    kept = await home.get(f"/contracts/{made.json()['id']}/document")
+    assert kept["text"].startswith(stale.json()["text"])
+    assert (kept["contract_no"], kept["whole"]) == (made.json()["contract_no"], True)
+
+
+async def test_without_a_font_the_page_stays(world: World, home: Desk, parent: Parent, institution: Institution, no_font: None) -> None:
+    contract = await world.sign(parent, await world.training_class(institution))
+    answer = await home.api.get(f"/api/v1/parent/contracts/{contract.id}/document.pdf")
+    assert problem_of(answer) == (503, "contracts.no_font")
+    assert "校外培训服务合同" in shown(await home.page(f"/contracts/{contract.id}/document"))
+
+
+async def test_a_contract_of_before_has_no_text(
+    world: World, home: Desk, parent: Parent, institution: Institution, owner: District
+) -> None:
+    contract = await world.sign(parent, await world.training_class(institution))
+    async with owner.transaction() as session:
+        await session.execute(text("ALTER TABLE contract_document DISABLE TRIGGER append_only"))
+        await session.execute(text("DELETE FROM contract_document"))
+    assert "没有电子文本" in shown(await home.page(f"/contracts/{contract.id}/document"))
+    for name in ("document", "document.pdf"):
+        answer = await home.api.get(f"/api/v1/parent/contracts/{contract.id}/{name}")
+        assert problem_of(answer) == (404, "contracts.no_document")

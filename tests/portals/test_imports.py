@@ -1,0 +1,134 @@
+"""批量导入 at the institution end: a template is filled in, handed in, checked and imported, in JSON and by the pages."""
+
+from html import unescape
+from io import BytesIO
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from app.bulk import steps
+from app.bulk.reader import MAX_BYTES, read
+from app.bulk.workbooks import EXCEL
+from app.registry import teachers
+from app.registry.models import Institution, Teacher
+from tests.bulk.conftest import SOUND
+from tests.bulk.files import as_csv, filled, xlsx
+from tests.portals.desks import Desk, Desks
+from tests.portals.families import problem_of, shown
+from tests.world import World
+
+
+@pytest.fixture
+async def institution(world: World) -> Institution:
+    return await world.institution()
+
+
+def file_of(slug: str, *rows: dict[str, Any]) -> bytes:
+    return xlsx(filled(slug, *rows, sound=SOUND[slug]))
+
+
+async def sent(desk: Desk, slug: str, content: bytes) -> httpx.Response:
+    return await desk.api.post(f"/api/v1/institution/imports/{slug}", content=content, headers={"Content-Type": EXCEL})
+
+
+async def posted(desk: Desk, slug: str, content: bytes) -> httpx.Response:
+    """By the form of the page."""
+    csrf = (await desk.page("/imports")).partition('name="csrf" value="')[2][:64]
+    files = {"file": ("名单.xlsx", BytesIO(content), EXCEL)}
+    return await desk.browser.post("/institution/imports", data={"csrf": csrf, "kind": slug}, files=files)
+
+
+async def test_a_file_is_handed_in_checked_confirmed_and_imported(desks: Desks, institution: Institution, world: World) -> None:
+    desk, stranger = await desks.institution(institution), await desks.institution(await world.institution())
+    taken = await sent(desk, "teachers", file_of("teachers", {}, {"certificate_no": "C-2"}))
+    assert taken.status_code == 201, taken.text
+    found = taken.json()
+    path = f"/imports/{found['id']}"
+    assert (found["status"], found["row_count"], found["percent"], found["repeated"]) == ("uploaded", 2, 0, False)
+    assert problem_of(await desk.post(f"{path}/confirm")) == (409, "bulk.upload_not_checked")
+    await steps.take_due(world.district)
+    assert (await desk.get(path))["status"] == "checked"
+    for refused in (await stranger.api.get(f"/api/v1/institution{path}"), await stranger.post(f"{path}/confirm")):
+        assert problem_of(refused) == (404, "bulk.upload_not_found")
+    assert (await desk.post(f"{path}/confirm")).json()["status"] == "confirmed"
+    assert problem_of(await desk.post(f"{path}/discard")) == (409, "bulk.upload_ended")
+    await steps.take_due(world.district)
+    ended = await desk.get(path)
+    assert (ended["status"], ended["percent"], ended["problems"]) == ("imported", 100, [])
+    assert len((await desk.get("/teachers"))["items"]) == 2
+    again = await sent(desk, "teachers", as_csv(filled("teachers", {}, {"certificate_no": "C-2"}, sound=SOUND["teachers"]), "gb18030"))
+    assert (again.json()["repeated"], again.json()["id"]) == (True, found["id"])
+    assert [each["status"] for each in (await desk.get("/imports"))["items"]] == ["imported"]
+    assert (await stranger.get("/imports"))["items"] == []
+
+
+async def test_bad_files_and_bad_rows_change_nothing(desks: Desks, institution: Institution, world: World) -> None:
+    desk = await desks.institution(institution)
+    for slug, content, status, code in (
+        ("teachers", b"", 400, "bulk.file_empty"),
+        ("teachers", file_of("teachers", {})[:-99], 400, "bulk.file_broken"),
+        ("teachers", file_of("students", {}), 400, "bulk.heading_invalid"),
+        ("teachers", b"x" * (MAX_BYTES + 1), 400, "bulk.file_too_large"),
+        ("teachers", b"x" * (MAX_BYTES + 70_000), 413, "request.too_large"),
+        ("pupils", file_of("students", {}), 404, "bulk.kind_not_found"),
+    ):
+        assert problem_of(await sent(desk, slug, content)) == (status, code)
+    faulty = (await sent(desk, "teachers", file_of("teachers", {}, {"name": None, "certificate_no": "C-2"}))).json()
+    await steps.take_due(world.district)
+    told = await desk.get(f"/imports/{faulty['id']}")
+    assert (told["status"], told["problem_count"]) == ("faulty", 1)
+    assert told["problems"] == [{"cell": "A3", "heading": "姓名", "message_zh": "请填写姓名"}]
+    assert (await desk.get("/teachers"))["items"] == []
+
+
+async def test_the_same_by_the_pages(desks: Desks, institution: Institution, world: World) -> None:
+    desk = await desks.institution(institution)
+    refused = await posted(desk, "teachers", file_of("students", {}))
+    assert (refused.status_code, "没有这一列" in shown(refused.text)) == (400, True)
+    assert "请选择文件" in shown((await posted(desk, "teachers", b"")).text)
+    for rows, words in (
+        ([{}, {"certificate_no": "C-1", "name": "张华"}], ("1 行不能导入", "B3", "与第 2 行重复")),
+        ([{}, {"certificate_no": "C-2", "name": "张华"}], ("2 行全部可以导入", "导入 2 行")),
+    ):
+        told = await posted(desk, "teachers", file_of("teachers", *rows))
+        path = told.headers["location"].removeprefix("/institution")
+        working = unescape(await desk.told(told))
+        assert "正在逐行核对" in working
+        assert 'hx-trigger="every 1s"' in working
+        await steps.take_due(world.district)
+        page = await desk.page(path)
+        assert "hx-trigger" not in page
+        for said in words:
+            assert said in shown(page), said
+    assert "正在导入" in await desk.told(await desk.submit(f"{path}/confirm", {}))
+    await steps.take_due(world.district)
+    assert "2 行已导入" in shown(await desk.page(path))
+    assert "已导入" in shown(await desk.page("/imports"))
+    repeated = await desk.told(await posted(desk, "teachers", file_of("teachers", {}, {"certificate_no": "C-2", "name": "张华"})))
+    assert "同样的内容已经导入过" in repeated
+    given_up = await posted(desk, "students", file_of("students", {}))
+    path = given_up.headers["location"].removeprefix("/institution")
+    assert "文件内容已删除" in await desk.told(await desk.submit(f"{path}/discard", {}))
+    assert "没有导入" in shown(await desk.page(path))
+    async with world.district.reading() as session:
+        assert len((await session.scalars(select(Teacher))).all()) == 2
+
+
+@pytest.mark.parametrize("slug", ["teachers", "classes", "students"])
+async def test_a_template_that_is_filled_in_is_taken(slug: str, desks: Desks, institution: Institution, world: World) -> None:
+    desk = await desks.institution(institution)
+    async with world.district.transaction() as session:
+        if slug == "classes":
+            await teachers.create_teacher(session, institution.id, "李明", "C-1", "美术")
+    answer = await desk.api.get(f"/api/v1/institution/imports/templates/{slug}.xlsx")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, EXCEL)
+    assert (await desk.browser.get(f"/institution/imports/templates/{slug}.xlsx")).content[:4] == answer.content[:4]
+    (_, heading), (_, example) = read(answer.content)
+    row = filled(slug, {}, sound=SOUND[slug])[1]
+    taken = await sent(desk, slug, xlsx([heading, example, row]))
+    assert (taken.status_code, taken.json().get("row_count")) == (201, 1)
+    await steps.take_due(world.district)
+    assert (await desk.get(f"/imports/{taken.json()['id']}"))["status"] == "checked"
+    assert problem_of(await desk.api.get("/api/v1/institution/imports/templates/pupils.xlsx")) == (404, "bulk.kind_not_found")
