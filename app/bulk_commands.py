@@ -51,7 +51,9 @@ async def _import(slug: str, content: bytes, credit_code: str, dry_run: bool, co
     async with home_of(code) as home:
         async with home.reading() as session:
             importer = Importer((await institution_by_code(session, credit_code)).id, OPERATOR)
-        table = table_of(kind, await reading.read(content))
+        async with home.transaction() as session:
+            await service.admit(session, importer)
+        table = table_of(kind, await reading.read(importer.institution_id, content))
         async with home.transaction() as session:
             received = await service.receive(session, importer, kind, table)
         if received.repeated:

@@ -195,7 +195,9 @@ async def instruct_refunds(session: AsyncSession, orders: Sequence[RefundOrder],
 
 
 async def instruct_repayments(session: AsyncSession, orders: Sequence[RepaymentOrder], posted_by: str) -> list[Instruction]:
-    """Reserve money of one book or several for payees, out of the supervised accounts; cleared at once. All or none.
+    """Reserve money of one book or several for payees, out of the supervised accounts. All or none.
+
+    It leaves custody for an account that somebody named, so it is drafted, until supervision clears or holds it.
 
     Raises NotFound, Refused `ledger.insufficient_funds`.
     """
@@ -213,7 +215,7 @@ async def instruct_repayments(session: AsyncSession, orders: Sequence[RepaymentO
             source=order.source,
             amount_fen=order.amount_fen,
             payee_id=order.payee_id,
-            status="cleared",
+            status="drafted",
         )
         for order in orders
     ]

@@ -15,5 +15,6 @@ transaction.
     )
 
 `plan` runs twice: for the dry run, and again under the institution's lock just before `enter`, in the transaction that the engine commits
-with the upload's end. A plan says how many rows stand in the register already (`known_count`). Messages never repeat what a cell holds.
+with the upload's end. A plan says how many rows stand in the register already (`known_count`), and never of families with whom the
+institution has no contract. Messages never repeat what a cell holds.
 """

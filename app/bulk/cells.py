@@ -17,7 +17,7 @@ _MONTH = re.compile(r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*(?:月|[-/.月]\s*\d{1,2}
 _HOUR = re.compile(r"(\d{1,2}):(\d{2})(?::00)?")
 _WEEKDAYS = "一二三四五六日"
 _BETWEEN = re.compile(r"[\s、,，;；]+")
-_ROUNDED = re.compile(r"\d\.\d+e\+\d+")
+_ROUNDED = re.compile(r"\d(\.\d+)?e\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

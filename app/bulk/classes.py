@@ -21,7 +21,7 @@ from app.registry import clashes, classes, institutions, judging, planning
 from app.registry.clashes import Meeting
 from app.registry.classes import Filing
 from app.registry.models import Institution, Teacher
-from app.registry.rules import FURTHEST_SESSION, ClassDraft
+from app.registry.rules import FURTHEST_SESSION, USUAL_UNPAID, ClassDraft
 from app.registry.schedules import Pattern
 
 MOST_SESSIONS = 200_000
@@ -50,6 +50,7 @@ COLUMNS = (
     Column("price_fen", "实收总价（元）", "1600", "全部课时合计", width=14),
     Column("listed_price_fen", "公示总价（元）", "1800", "不填则与实收总价相同", required=False, width=14),
     Column("materials", "教材", "少儿美术入门；素描练习册", "用分号分开", required=False, width=24),
+    Column("most_unpaid", "先学后付最多未付课时", "2", f"0 为只收预付；不填则为 {USUAL_UNPAID}", required=False, width=16),
 )
 ALIASES = {
     "teacher_id": "certificate_no",
@@ -119,6 +120,7 @@ def draft(line: Line) -> Wanted:
         listed_price_fen=line.fen("listed_price_fen"),
         materials=[title.strip() for title in line.text("materials").replace("；", ";").split(";") if title.strip()],
         room=line.optional("room"),
+        most_unpaid=line.count("most_unpaid", USUAL_UNPAID),
     )
     return Wanted(pattern, skip is not False, line.text("certificate_no"), line.optional("campus"), course)
 
@@ -172,6 +174,9 @@ def _filing(district: str, office: _Office, wanted: Wanted) -> Filing:
     if wanted.campus and campus_id is None:
         raise unfit("campus", "没有登记这个校区")
     laid_out = planning.lay_out(wanted.pattern, office.days if wanted.skip_holidays else {})
+    if wanted.skip_holidays and laid_out.unknown_years:
+        years = "、".join(map(str, laid_out.unknown_years))
+        raise unfit("skip_holidays", f"工作日历还没有 {years} 年，无法避开节假日；请待监管人员录入，或填“否”并写明不上课的日期")
     course = classes.check_draft(replace(wanted.course, teacher_id=teacher.id, campus_id=campus_id, sessions=laid_out.sessions))
     pack = pack_for(district, clock.today())
     kinds = None

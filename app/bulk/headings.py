@@ -34,7 +34,7 @@ def table_of(kind: AnyKind, found: Sequence[Numbered]) -> Table:
     taken = [
         Numbered(row.number, [row.cells[at].strip() if at is not None and at < len(row.cells) else "" for at in positions]) for row in rows
     ]
-    example = [column.example for column in kind.columns]
+    example = [column.example if at is not None else "" for column, at in zip(kind.columns, positions, strict=True)]
     kept = [row for row in taken if row.cells != example and any(row.cells)]
     if not kept:
         raise _refusal("bulk.file_empty", "表头下面没有数据")

@@ -43,8 +43,10 @@ class BulkUpload(Base):
     status: Mapped[str]
     done: Mapped[int] = mapped_column(Integer)
     """Rows that the present step is through with."""
+    attempts: Mapped[int] = mapped_column(Integer)
+    """How often the present step was begun."""
     known_count: Mapped[int | None] = mapped_column(Integer)
-    """Rows that stand in the register already, as the last step found."""
+    """Rows that stand in the register already, as the last step found; of families only the institution's own are counted."""
     problem_count: Mapped[int | None] = mapped_column(Integer)
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     """The first of them: `cell`, `heading` and `message_zh`, without what the cell holds."""
@@ -54,6 +56,16 @@ class BulkUpload(Base):
     uploaded_at: Mapped[datetime]
     checked_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class BulkAllowance(Base):
+    """How many files an institution has handed in since its present hour began."""
+
+    __tablename__ = "bulk_allowance"
+
+    institution_id: Mapped[UUID] = mapped_column(ForeignKey("institution.id"), primary_key=True)
+    since: Mapped[datetime]
+    files: Mapped[int] = mapped_column(Integer)
 
 
 class BulkPart(Base):

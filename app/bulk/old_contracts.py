@@ -13,11 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.bulk.cells import Column, Line, unfit
 from app.bulk.kinds import Importer, Kind, Report, Row
-from app.bulk.students import CHILD, Child, child_of, told
+from app.bulk.students import CHILD, Child, child_of, own_guardians, told
 from app.contracts import old_stock
 from app.contracts.old_stock import MOST_AT_ONCE, OldContract, Place
 from app.errors import BadInput, DomainError
-from app.ids import uuid7
 from app.payments.old_stock import recognise
 from app.registry import families
 
@@ -65,8 +64,7 @@ async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[Old
     by_name: dict[str, list[UUID]] = defaultdict(list)
     for class_id, place in known.items():
         by_name[place.course.training_class.name].append(class_id)
-    guardians = await families.known_guardians(session, {row.draft.child.phone for row in rows})
-    ids = {row.draft.child.phone: uuid7() for row in rows} | {phone: guardian.id for phone, guardian in guardians.items()}
+    ids = await own_guardians(session, importer, {row.draft.child.phone for row in rows})
     children = await families.recognise(session, [replace(row.draft.child.draft, guardian_id=ids[row.draft.child.phone]) for row in rows])
     found = []
     for row, child in zip(rows, children, strict=True):
@@ -85,7 +83,7 @@ async def enter(session: AsyncSession, importer: Importer, plan: OldContracts, r
     """Enter the families that are new, and recognise all old contracts in one posting."""
     guardians = await families.guardians_for_phones(session, [row.child.phone for row, _ in plan.rows])
     drafts = [replace(row.child.draft, guardian_id=guardian.id) for (row, _), guardian in zip(plan.rows, guardians, strict=True)]
-    students = await families.enter_students(session, drafts)
+    students = await families.enter_students(session, drafts, by_name=True)
     old = [
         OldContract(class_id, guardian.id, student.id, row.lesson_count, row.amount_fen, row.ends_on)
         for (row, class_id), guardian, student in zip(plan.rows, guardians, students, strict=True)

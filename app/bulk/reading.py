@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from app.bulk.reader import MAX_BYTES, Numbered
 from app.errors import BadInput, Unavailable
@@ -14,19 +15,25 @@ WALL_SECONDS = 30
 AT_ONCE = 2
 _READER = Path(__file__).with_name("reader.py")
 _places = asyncio.Semaphore(AT_ONCE)
+_institutions: set[UUID] = set()
+"""Whose files are being read: one of each at a time, so that nobody takes all places."""
 
 
-async def read(content: bytes) -> list[Numbered]:
-    """The rows of a workbook or CSV file that hold anything.
+async def read(institution_id: UUID, content: bytes) -> list[Numbered]:
+    """The rows of an institution's workbook or CSV file that hold anything.
 
     Raises BadInput("bulk.file_…", "bulk.too_many_rows", …) naming the field `file`, Unavailable("bulk.busy").
     """
     if len(content) > MAX_BYTES:
         raise _refusal("bulk.file_too_large", f"文件不能超过 {MAX_BYTES // 1024 // 1024} MB，请分成几个文件")
-    if _places.locked():
+    if _places.locked() or institution_id in _institutions:
         raise Unavailable("bulk.busy", "正在读取的文件较多，请稍后再试")
-    async with _places:
-        answer = await _read_apart(content)
+    _institutions.add(institution_id)
+    try:
+        async with _places:
+            answer = await _read_apart(content)
+    finally:
+        _institutions.remove(institution_id)
     if "rows" not in answer:
         raise _refusal(answer["code"], answer["message_zh"])
     return [Numbered(number, cells) for number, cells in answer["rows"]]

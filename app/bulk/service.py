@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import case, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock, crypto, sealing
 from app.bulk.headings import Table
 from app.bulk.kinds import AnyKind, Importer
-from app.bulk.models import BulkPart, BulkUpload
+from app.bulk.models import BulkAllowance, BulkPart, BulkUpload
 from app.bulk.reader import Numbered
 from app.errors import Conflict, NotFound, TooManyAttempts
 from app.ids import uuid7
@@ -21,7 +21,7 @@ from app.ids import uuid7
 KEPT_FOR = timedelta(hours=24)
 """How long the rows of a file that nobody confirms are kept."""
 MOST_AN_HOUR = 30
-"""Files of one institution: it bounds what reading costs, and how often somebody may ask which families are known."""
+"""Files of one institution, readable or not: it bounds what reading costs."""
 PAGE = 100
 _PART_ROWS = 500
 
@@ -36,20 +36,29 @@ class Received:
     repeated: bool
 
 
-async def receive(session: AsyncSession, importer: Importer, kind: AnyKind, table: Table) -> Received:
-    """Keep a file's rows, sealed, to be checked by the worker; what was imported before is not kept again.
+async def admit(session: AsyncSession, importer: Importer) -> None:
+    """Count a file before it is read. Raises TooManyAttempts("bulk.too_many_files")."""
+    counting = insert(BulkAllowance).values(institution_id=importer.institution_id, since=clock.now(), files=1)
+    over = BulkAllowance.since <= clock.now() - timedelta(hours=1)
+    files = case((over, 1), else_=BulkAllowance.files + 1)
+    since = case((over, counting.excluded.since), else_=BulkAllowance.since)
+    counted = counting.on_conflict_do_update(
+        index_elements=[BulkAllowance.institution_id],
+        set_={"files": files, "since": since},
+        where=or_(over, BulkAllowance.files < MOST_AN_HOUR),
+    )
+    if await session.scalar(counted.returning(BulkAllowance.files)) is None:
+        raise TooManyAttempts("bulk.too_many_files", f"每小时最多上传 {MOST_AN_HOUR} 个文件，请稍后再试")
 
-    Raises TooManyAttempts("bulk.too_many_files").
-    """
+
+async def receive(session: AsyncSession, importer: Importer, kind: AnyKind, table: Table) -> Received:
+    """Keep a file's rows, sealed, to be checked by the worker; what was imported before is not kept again."""
     content_hash = _hash_of(kind, table)
     own = BulkUpload.institution_id == importer.institution_id
     same = own, BulkUpload.kind == kind.slug, BulkUpload.content_hash == content_hash, BulkUpload.status == "imported"
     before = await session.scalar(select(BulkUpload).where(*same))
     if before is not None:
         return Received(before, repeated=True)
-    lately = select(func.count()).where(own, BulkUpload.uploaded_at > clock.now() - timedelta(hours=1))
-    if (await session.scalar(lately) or 0) >= MOST_AN_HOUR:
-        raise TooManyAttempts("bulk.too_many_files", f"每小时最多上传 {MOST_AN_HOUR} 个文件，请稍后再试")
     upload = BulkUpload(
         id=uuid7(),
         institution_id=importer.institution_id,
@@ -59,6 +68,7 @@ async def receive(session: AsyncSession, importer: Importer, kind: AnyKind, tabl
         row_count=len(table.rows),
         status="uploaded",
         done=0,
+        attempts=0,
         problems=[],
         uploaded_by=importer.actor,
         uploaded_at=clock.now(),
@@ -78,7 +88,7 @@ async def confirm(session: AsyncSession, importer: Importer, upload_id: UUID) ->
     upload = await _lock_own(session, importer, upload_id)
     if upload.status != "checked":
         raise Conflict("bulk.upload_not_checked", "只有核对通过的文件可以导入")
-    upload.status, upload.done = "confirmed", 0
+    upload.status, upload.done, upload.attempts = "confirmed", 0, 0
     await audit.record(session, importer.actor, "bulk.confirmed", subject(upload_id))
     return upload
 

@@ -29,6 +29,8 @@ from app.registry import institutions
 LEASE = timedelta(seconds=60)
 PHASES = {"uploaded": 2, "confirmed": 3}
 """How often a step goes through all rows: drafting, planning, entering."""
+MOST_TRIES = 3
+"""How often a step is begun that something unforeseen keeps from its end."""
 _BREATHES_AFTER = 25
 """Rows; then other work of the process has its turn."""
 _TELLS_EVERY_SECONDS = 0.5
@@ -65,14 +67,17 @@ async def take(district: District, upload_id: UUID, told: Told | None = None) ->
         upload = await session.scalar(
             update(BulkUpload)
             .where(BulkUpload.id == upload_id, BulkUpload.status.in_(PHASES), free)
-            .values(leased_by=lease, leased_until=clock.now() + LEASE, done=0)
+            .values(leased_by=lease, leased_until=clock.now() + LEASE, done=0, attempts=BulkUpload.attempts + 1)
             .returning(BulkUpload)
         )
     if upload is None:
         return 0
     step = _Step(district, upload, lease, told)
     try:
-        await (step.check() if upload.status == "uploaded" else step.enter())
+        if upload.attempts > MOST_TRIES:
+            await step.give_up()
+        else:
+            await (step.check() if upload.status == "uploaded" else step.enter())
     except _Lost:
         return 0
     return 1
@@ -126,6 +131,12 @@ class _Step:
                 self._report.refuse(None, refused)
         except IntegrityError:
             self._report.refuse(None, Conflict("bulk.register_changed", "登记刚刚有变动，没有导入任何一行，请重新上传"))
+        async with self._district.transaction() as session:
+            await self._found(session, await self._locked(session), 0)
+
+    async def give_up(self) -> None:
+        """The file ends: it cannot be worked through."""
+        self._report.refuse(None, Conflict("bulk.step_failed", "系统多次未能处理完这个文件，没有导入任何一行，请联系管理员"))
         async with self._district.transaction() as session:
             await self._found(session, await self._locked(session), 0)
 

@@ -1,9 +1,10 @@
 """学生与家长 out of a file: a row for each child, found by its guardian's phone.
 
 They are entered without anybody's consent: before a guardian has signed in and agreed, nothing can be contracted for the child.
+An institution learns nothing of families with whom it has no contract: they look like strangers, and what they said of their child stands.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import crypto
 from app.bulk.cells import Column, Line, unfit
 from app.bulk.kinds import Importer, Kind, Report, Row, parts
+from app.contracts.families import with_contracts
 from app.errors import BadInput, DomainError
 from app.ids import uuid7
 from app.registry import families
@@ -41,7 +43,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Children whose families are known or new."""
+    """Children whose families are known or new; counted as known are those of the institution's own families."""
 
     children: Sequence[Child]
     known_count: int
@@ -63,12 +65,19 @@ def child_of(line: Line, stage: str | None = None) -> Child:
     return Child(phone, families.check_child(wanted))
 
 
+async def own_guardians(session: AsyncSession, importer: Importer, phones: Collection[str]) -> Mapping[str, UUID]:
+    """The guardians of some phones with whom the institution has a contract, by phone; an id that nobody has stands for all others."""
+    guardians = await families.known_guardians(session, phones)
+    own = await with_contracts(session, importer.institution_id, {guardian.id for guardian in guardians.values()})
+    known = {phone: guardian.id for phone, guardian in guardians.items() if guardian.id in own}
+    return {phone: uuid7() for phone in phones} | known
+
+
 async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[Child]], report: Report) -> Children:
-    """A child that stands twice in the file, or with another month of birth in the register, is refused; one that is known stays."""
+    """A child that stands twice in the file is refused, and of the institution's own families one with another month of birth."""
     known = 0
     for part in _by_family(rows):
-        guardians = await families.known_guardians(session, {row.draft.phone for row in part})
-        ids = {row.draft.phone: uuid7() for row in part} | {phone: guardian.id for phone, guardian in guardians.items()}
+        ids = await own_guardians(session, importer, {row.draft.phone for row in part})
         found = await families.recognise(session, [replace(row.draft.draft, guardian_id=ids[row.draft.phone]) for row in part])
         first: dict[int, int] = {}
         for row, child in zip(part, found, strict=True):
@@ -89,7 +98,7 @@ async def enter(session: AsyncSession, importer: Importer, plan: Children, repor
     for part in parts(plan.children, AT_A_TIME):
         guardians = await families.guardians_for_phones(session, [child.phone for child in part])
         drafts = [replace(child.draft, guardian_id=guardian.id) for child, guardian in zip(part, guardians, strict=True)]
-        await families.enter_students(session, drafts)
+        await families.enter_students(session, drafts, by_name=True)
         session.expunge_all()
         await report.step(len(part))
 

@@ -61,8 +61,9 @@ async def due_of(session: AsyncSession, contracts: Collection[Contract]) -> dict
 
 
 def overdue() -> ColumnElement[bool]:
-    """Charges after the first, unpaid although their first lesson has begun."""
-    begun = (ClassSession.starts_at <= clock.now()) & (ClassSession.status != "cancelled")
+    """Charges after the first, unpaid although their first lesson has begun; what was moved to before the agreed day has that day left."""
+    agreed = (Charge.due_on < clock.today()) | (ClassSession.starts_at >= clock.day_bounds(clock.today())[0])
+    begun = (ClassSession.starts_at <= clock.now()) & (ClassSession.status != "cancelled") & agreed
     sessions = select(Lesson.id).join(ClassSession, ClassSession.id == Lesson.class_session_id).where(_OF_CHARGE, begun).correlate(Charge)
     return (Charge.status == fixed("planned")) & (Charge.due_on <= clock.today()) & (Charge.number > 1) & exists(sessions)
 

@@ -1,6 +1,6 @@
 """Whose contracts these are: who signed one, and every present guardian of its child, may follow it, pay it and ask for its rest back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import CompoundSelect, Select, func, select, tuple_, union
@@ -23,6 +23,17 @@ def children_contracts_of(guardian_id: UUID) -> Select[UUID]:
     guarded = aliased(Contract)
     own = Guardianship.guardian_id == guardian_id
     return select(guarded.id).join(Guardianship, Guardianship.student_id == guarded.student_id).where(own)
+
+
+async def with_contracts(session: AsyncSession, institution_id: UUID, guardian_ids: Collection[UUID]) -> set[UUID]:
+    """Those of some guardians who signed a contract with an institution, or answer for a child of one."""
+    signed = select(Contract.guardian_id).where(Contract.guardian_id.in_(guardian_ids), Contract.institution_id == institution_id)
+    answers = (
+        select(Guardianship.guardian_id)
+        .join(Contract, Contract.student_id == Guardianship.student_id)
+        .where(Guardianship.guardian_id.in_(guardian_ids), Contract.institution_id == institution_id)
+    )
+    return set(await session.scalars(union(signed, answers)))
 
 
 async def check_own(session: AsyncSession, wanted: Sequence[tuple[UUID, Contract | None]]) -> None:

@@ -105,8 +105,11 @@ def sold(offered: Sequence[OfferedLesson], terms: Terms, on: date) -> list[SoldC
 
 
 def lapses_at(first_begins_at: datetime, due_on: date) -> datetime:
-    """When a charge that is not the first lapses unpaid: as its first lesson begins, but not before the day that was agreed."""
-    return max(first_begins_at, day_bounds(due_on)[0])
+    """When a charge that is not the first lapses unpaid: as its first lesson begins, or where that was moved to before the day
+    that was agreed, as this ends.
+    """
+    starts_at, ends_at = day_bounds(due_on)
+    return first_begins_at if first_begins_at >= starts_at else ends_at
 
 
 def price_of(lessons: Sequence[OfferedLesson]) -> int:

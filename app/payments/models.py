@@ -52,7 +52,8 @@ class Receipt(Base):
         Check("(outcome = 'matched') = (payment_id IS NOT NULL AND return_no IS NULL)", name="matched"),
         one_of("ruling", "made_good", "return"),
         Check(
-            "num_nonnulls(ruling, ruling_reason, ruled_by, ruled_at) IN (0, 4) AND (ruling IS NULL OR outcome = 'unknown_payer')",
+            "num_nonnulls(ruling, ruling_reason, ruled_by, ruled_at) IN (0, 4)"
+            " AND (ruling IS NULL OR (outcome = 'unknown_payer' AND meant_for IS NULL))",
             name="ruled",
         ),
         Check(

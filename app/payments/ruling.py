@@ -1,6 +1,7 @@
 """Money from an unknown payer while a book has a shortfall: an officer says whether it makes that good, or goes back.
 
 It may be the institution's own deposit, or a bank that repays its own wrong debit; or a stranger's, which must not pay others' debts.
+Money that carries a payment's number, if another institution's, is a family's: it goes back by itself.
 """
 
 from typing import Literal
@@ -28,7 +29,8 @@ ReceiptRuling = Literal["made_good", "return"]
 def waits() -> ColumnElement[bool]:
     """Whether a receipt waits for a ruling: it does not go back by itself meanwhile."""
     short = (LedgerAccount.book_id == Receipt.institution_id, LedgerAccount.code == SHORTFALL, LedgerAccount.balance_fen > 0)
-    undecided = Receipt.outcome == fixed("unknown_payer"), Receipt.ruling.is_(None), Receipt.return_no.is_(None)
+    unknown = Receipt.outcome == fixed("unknown_payer"), Receipt.meant_for.is_(None)
+    undecided = *unknown, Receipt.ruling.is_(None), Receipt.return_no.is_(None)
     return and_(*undecided, Receipt.returned_at.is_(None), exists().where(*short))
 
 
@@ -44,7 +46,7 @@ async def rule_on_receipt(
     receipt = await session.get(Receipt, movement_id, with_for_update={"key_share": True}, populate_existing=True)
     if receipt is None or receipt.outcome == "matched":
         raise NotFound("payments.receipt_not_found", "没有这笔挂账款项")
-    if receipt.outcome != "unknown_payer":
+    if receipt.outcome != "unknown_payer" or receipt.meant_for is not None:
         raise Refused("payments.receipt_has_code", "这笔款项带有付款单号，由系统原路退回付款人，不能作其他用途")
     if receipt.ruling is not None or receipt.return_no is not None or receipt.returned_at is not None:
         raise Conflict("payments.receipt_decided", "这笔款项已有处理结果，或正在退回")

@@ -32,7 +32,8 @@ async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Pay
     Conflict("payments.contract_not_open") unless the contract waits for a payment, Conflict("payments.not_due") before its next charge
     opens, Conflict("payments.closing") while an expired code is being closed at the bank, Conflict("payments.seat_expired") once the
     seat's half hour is over, Conflict("payments.charge_lapsed") once the first lesson of a later charge has begun,
-    Refused("payments.institution_not_open"), and for a later charge Refused("registry.blacklisted", "registry.sales_paused").
+    Refused("payments.institution_not_open"), and but for lessons that were taught Refused("registry.blacklisted",
+    "registry.sales_paused").
     """
     [payment] = await start_all(session, [(parent, contract_id)])
     return payment
@@ -93,7 +94,7 @@ async def _open(session: AsyncSession, unpaid: Sequence[tuple[Contract, Due]]) -
     opened, orders = [], []
     for contract, due in unpaid:
         name, institution = courses[contract.class_id]
-        if contract.status == "paid":
+        if contract.status in ("created", "paid"):
             check_may_sell(institution)
         payment = _opened(contract, due, district_of(session))
         opened.append(payment)

@@ -1,6 +1,7 @@
 """A contract as a PDF on A4: its whole text, with its hash and the page at the foot of every page."""
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 from typing import cast
@@ -18,16 +19,27 @@ MEDIA_TYPE = "application/pdf"
 _HEADING = re.compile(r"第[一二三四五六七八九十]+条 |签署记录$")
 _FONT = "chinese"
 _MARGIN_MM, _FOOT_MM = 20, 18
-_PAGE = "第 {} / {{nb}} 页"
-"""The library writes the number of pages where {nb} stands."""
+_PAGES = "\ue000\ue000"
+"""Where the library writes the number of pages, as wide as two figures; a text that holds such a character is not drawn."""
+_PAGE = f"第 {{}} / {_PAGES} 页"
 _VERTICAL = {"vhea", "vmtx", "VORG"}
 _drawing = asyncio.Lock()
 """One at a time: each takes the interpreter for a third of a second, and two together would take it from everybody for longer."""
+_places = asyncio.Semaphore(1 + 10)
+"""For the one that is drawn, and those that wait."""
+for _library in ("fpdf", "fontTools"):
+    # They name the characters of the text, which names a child.
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 
 async def contract_pdf(view: DocumentView) -> Response:
-    """The answer that downloads it. Raises Unavailable "contracts.no_font" where the server has no font to draw with."""
-    async with _drawing:
+    """The answer that downloads it.
+
+    Raises Unavailable "contracts.no_font" where the server has no font that can draw it, "contracts.pdf_busy".
+    """
+    if _places.locked():
+        raise Unavailable("contracts.pdf_busy", "正在生成的 PDF 较多，请稍后再试，或在网页上查看合同全文")
+    async with _places, _drawing:
         content = await asyncio.to_thread(drawn, view)
     headers = {"Content-Disposition": f'attachment; filename="{view.contract_no}.pdf"', "Cache-Control": "private, no-store"}
     return Response(content, media_type=MEDIA_TYPE, headers=headers)
@@ -54,7 +66,12 @@ class _Paper(FPDF):
         configured = settings()
         if not configured.pdf_font.is_file():
             raise Unavailable("contracts.no_font", "服务器没有中文字体，暂时不能生成 PDF，请在网页上查看合同全文")
-        self._learn(view.text + self._foot + _PAGE + "0123456789", configured.pdf_font, configured.pdf_font_number)
+        self.alias_nb_pages(_PAGES)
+        said = {*view.text, *self._foot, *_PAGE.replace(_PAGES, "0123456789")} - {"\n"}
+        self._learn(said, configured.pdf_font, configured.pdf_font_number)
+        if said & set(_PAGES) or not said <= set(map(chr, self._font.cmap)):
+            self._font.ttfont.close()
+            raise Unavailable("contracts.no_font", "服务器的字体缺少合同里的字，暂时不能生成 PDF，请在网页上查看合同全文")
         self.set_title(f"校外培训服务合同 {view.contract_no}")
         self.set_lang("zh-CN")
         self.set_creation_date(view.accepted_at)
@@ -62,10 +79,14 @@ class _Paper(FPDF):
         self.set_auto_page_break(True, _MARGIN_MM + _FOOT_MM // 2)
         self.add_page()
 
-    def _learn(self, said: str, font: Path, number: int) -> None:
+    @property
+    def _font(self) -> TTFFont:
+        return cast(TTFFont, self.fonts[_FONT])
+
+    def _learn(self, said: set[str], font: Path, number: int) -> None:
         """Take up of a font what these characters need: all 60,000 of them, their outlines measured, would cost three times as much."""
-        self.add_font(_FONT, fname=font, collection_font_number=number, unicode_range=sorted(map(ord, set(said))))
-        tables = cast(TTFFont, self.fonts[_FONT]).ttfont
+        self.add_font(_FONT, fname=font, collection_font_number=number, unicode_range=sorted(map(ord, said)))
+        tables = self._font.ttfont
         tables.recalcBBoxes = False
         for vertical in _VERTICAL & set(tables.keys()):
             del tables[vertical]

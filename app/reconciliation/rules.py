@@ -71,9 +71,30 @@ def missing(value_on: date, cash_fen: int) -> NamedBreak:
     return NamedBreak("account_missing", -cash_fen, value_on.isoformat())
 
 
-def standing(newest_first: Iterable[Debit], shortfall_fen: int) -> tuple[Debit, ...]:
-    """What is still missing of each debit, when the book's shortfall is what is missing of all: the oldest is made good first."""
-    left, found = shortfall_fen, []
+def open_debits(moved: Iterable[tuple[str, int, int]]) -> int:
+    """What is still missing of all debits of a book, in fen, by the transfers of its shortfall in their order: kind, fen, and what of
+    these are fees of old stock.
+
+    Old stock lacks its cash too. What is made good counts for debits first, so that a bank that repays its own ends its break; but a
+    fee of old stock brings no cash while old stock itself is short.
+    """
+    debits_fen = old_stock_fen = 0
+    for kind, amount_fen, own_fen in moved:
+        if kind == "taken":
+            debits_fen += amount_fen
+        elif kind == "old_stock_recognised":
+            old_stock_fen += amount_fen
+        else:
+            own_fen = min(own_fen, old_stock_fen)
+            repaid_fen = min(amount_fen - own_fen, debits_fen)
+            debits_fen -= repaid_fen
+            old_stock_fen -= amount_fen - repaid_fen
+    return debits_fen
+
+
+def standing(newest_first: Iterable[Debit], open_fen: int) -> tuple[Debit, ...]:
+    """What is still missing of each debit, when so much (fen) is missing of all: the oldest is made good first."""
+    left, found = open_fen, []
     for debit in newest_first:
         missing = min(debit.amount_fen, left)
         if missing <= 0:

@@ -12,10 +12,8 @@ from app.banking.models import BankAccount, BankMovement, StatementDay
 from app.db import fixed
 from app.errors import NotFound
 from app.ids import uuid7
-from app.ledger import codes
-from app.ledger import queries as ledger
 from app.reconciliation.models import Break, Reconciliation
-from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, missing, standing
+from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, missing, open_debits, standing
 
 _AGREEING = text("""
     INSERT INTO reconciliation (bank_account_id, value_on, statement_fen, cash_fen, status, reconciled_at)
@@ -49,9 +47,21 @@ _CASH = text("""
     WHERE a.id = :account
 """)
 
-_RECOGNISED = text("""
-    SELECT coalesce(sum(t.amount_fen), 0)::bigint FROM ledger_account a JOIN transfer t ON t.debit = a.id
-    WHERE a.book_id = :book AND a.code = 'shortfall' AND t.kind = 'old_stock_recognised'
+_SHORTFALL = text("""
+    WITH own AS (
+        SELECT m.run_id::text AS run, sum(m.amount_fen)::bigint AS fen
+        FROM payment p JOIN lesson l ON l.payment_id = p.id
+        JOIN release r ON r.lesson_id = l.id JOIN made_good_line m ON m.release_id = r.id
+        WHERE p.institution_id = :book AND p.old_stock GROUP BY m.run_id
+    ), moved AS (
+        SELECT t.kind, t.reference, t.amount_fen, t.debit_version AS version FROM ledger_account a JOIN transfer t ON t.debit = a.id
+        WHERE a.book_id = :book AND a.code = 'shortfall'
+        UNION ALL
+        SELECT t.kind, t.reference, t.amount_fen, t.credit_version FROM ledger_account a JOIN transfer t ON t.credit = a.id
+        WHERE a.book_id = :book AND a.code = 'shortfall'
+    )
+    SELECT moved.kind, moved.amount_fen, coalesce(own.fen, 0) AS own_fen
+    FROM moved LEFT JOIN own ON own.run = moved.reference AND moved.kind = 'made_good' ORDER BY moved.version
 """)
 
 
@@ -151,10 +161,8 @@ async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple
     debits = [Debit(_name(movement), movement.value_on, movement.amount_fen) for movement in taken]
     if not debits:
         return ()
-    shortfall_fen = (await ledger.totals(session, account.book_id)).get(codes.SHORTFALL, 0)
-    # Old stock lacks its cash too; what was made good counts for the debits first, so that a bank that repays its own ends its break.
-    old_stock_fen = await session.scalar(_RECOGNISED, {"book": account.book_id}) or 0
-    return standing(debits, shortfall_fen - old_stock_fen)
+    moved = await session.execute(_SHORTFALL, {"book": account.book_id})
+    return standing(debits, open_debits((row.kind, row.amount_fen, row.own_fen) for row in moved))
 
 
 def _name(movement: BankMovement) -> str:

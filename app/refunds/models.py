@@ -22,6 +22,7 @@ class Refund(Base):
     __table_args__ = (
         one_of("cause", "guardian", "ruling"),
         Check("amount_fen BETWEEN 1 AND 10000000000000", name="amount"),
+        Check("(payee_id IS NULL) = (named_by IS NULL)", name="named"),
         Index(None, "contract_id"),
         Index(None, "institution_id", "approved_at"),
         Index(None, "guardian_id", "approved_at"),
@@ -44,7 +45,9 @@ class Refund(Base):
     funded_at: Mapped[datetime | None]
     """When its money was reserved: at once, but for old stock."""
     payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
-    """Where old stock is paid to, as the guardian said: no payment of it came from anywhere. Empty until they have."""
+    """Where old stock is paid to, as a guardian said: no payment of it came from anywhere. Empty until one has."""
+    named_by: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
+    """Who named the payee: nobody else may change it."""
 
 
 class RefundLine(Base):

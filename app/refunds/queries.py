@@ -15,7 +15,7 @@ from app.contracts import queries as contracts
 from app.contracts.families import contracts_of
 from app.contracts.models import UNTAUGHT, Contract, Lesson
 from app.contracts.queries import ContractView, LessonView
-from app.db import district_of
+from app.db import district_of, fixed
 from app.errors import NotFound
 from app.policy.packs import pack_for
 from app.refunds import rules
@@ -106,6 +106,12 @@ async def refunds_of_district(session: AsyncSession, after: Cursor | None = None
 async def waiting_refunds(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
     """Refunds of old stock that wait for their institutions' funds, newest first; `after` is (approved_at, id) of the last one seen."""
     return await _views(session, [Refund.funded_at.is_(None)], after, limit)
+
+
+async def held_refunds(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
+    """Refunds of old stock that wait for an officer, newest first; `after` is (approved_at, id) of the last one seen."""
+    held = Instruction.purpose == "refund", Instruction.status == fixed("held"), Instruction.unreserved_at.is_(None)
+    return await _views(session, list(held), after, limit)
 
 
 async def refund_of_guardian(session: AsyncSession, guardian_id: UUID, refund_no: str) -> RefundView:

@@ -54,17 +54,14 @@ async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reas
     await charges.give_up(session, [contract.id])
     refunds = await _give_back(session, contract, lessons, "guardian", reason, finding, parent.actor)
     if contract.old_stock and payee is not None:
-        payee_id = (await add_payee(session, payee)).id
-        for refund in refunds:
-            refund.payee_id = payee_id
-        await session.flush()
+        await _name(session, parent, refunds, payee)
     return refunds
 
 
 async def name_payee(session: AsyncSession, parent: Parent, refund_no: str, payee: PayeeDraft) -> Refund:
-    """Say where old stock is to be paid that an officer ruled to return, or say it anew while it waits.
+    """Say where old stock is to be paid that an officer ruled to return; who has said it may say it anew while it waits, nobody else.
 
-    Raises NotFound "refunds.not_found", Conflict "refunds.not_waiting", and what `payees.add_payee` raises.
+    Raises NotFound "refunds.not_found", Conflict "refunds.not_waiting" or "refunds.payee_named", and what `payees.add_payee` raises.
     """
     refund = await session.scalar(
         select(Refund)
@@ -75,9 +72,9 @@ async def name_payee(session: AsyncSession, parent: Parent, refund_no: str, paye
         raise NotFound("refunds.not_found", "没有这笔退费")
     if refund.funded_at is not None:
         raise Conflict("refunds.not_waiting", "这笔退费已不在等待资金，收款账户不能再改")
-    refund.payee_id = (await add_payee(session, payee)).id
-    await session.flush()
-    await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
+    if refund.named_by not in (None, parent.guardian_id):
+        raise Conflict("refunds.payee_named", "收款账户已由另一位监护人填写，只有填写人可以更改")
+    await _name(session, parent, [refund], payee)
     return refund
 
 
@@ -97,6 +94,13 @@ async def give_back(session: AsyncSession, officer: SupervisionStaff, lesson_id:
         raise Conflict("refunds.not_ruled", "该课时没有退还裁决")
     [refund] = await _give_back(session, contract, disputed, "ruling", reason, rules.ruled(latest.id), officer.actor)
     return refund
+
+
+async def _name(session: AsyncSession, parent: Parent, refunds: Sequence[Refund], payee: PayeeDraft) -> None:
+    payee_id = (await add_payee(session, payee)).id
+    for refund in refunds:
+        refund.payee_id, refund.named_by = payee_id, parent.guardian_id
+        await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
 
 
 async def _give_back(

@@ -94,13 +94,13 @@ async def add_students(session: AsyncSession, drafts: Sequence[ChildDraft]) -> l
     return students
 
 
-async def enter_students(session: AsyncSession, drafts: Sequence[ChildDraft]) -> list[Student]:
+async def enter_students(session: AsyncSession, drafts: Sequence[ChildDraft], *, by_name: bool = False) -> list[Student]:
     """The same without anybody's consent, for children who stand on contracts made elsewhere: none can be signed for them here before
-    a guardian agrees."""
+    a guardian agrees. With `by_name` the month that stands in the register goes before the draft's."""
     guardian_ids = {draft.guardian_id for draft in drafts}
     await session.execute(select(Guardian.id).where(Guardian.id.in_(guardian_ids)).order_by(Guardian.id).with_for_update(key_share=True))
     students, new = [], dict[Student, UUID]()
-    for draft, found in zip(drafts, await recognise(session, drafts), strict=True):
+    for draft, found in zip(drafts, await recognise(session, drafts, by_name=by_name), strict=True):
         if isinstance(found, DomainError):
             raise found
         students.append(found)
@@ -114,10 +114,13 @@ async def enter_students(session: AsyncSession, drafts: Sequence[ChildDraft]) ->
     return students
 
 
-async def recognise(session: AsyncSession, drafts: Sequence[ChildDraft]) -> list[Student | DomainError]:
-    """For each draft the child that it is: one that is entered, one drawn up anew, or why it cannot be entered. Nothing is stored."""
+async def recognise(session: AsyncSession, drafts: Sequence[ChildDraft], *, by_name: bool = False) -> list[Student | DomainError]:
+    """For each draft the child that it is: one that is entered, one drawn up anew, or why it cannot be entered. Nothing is stored.
+
+    With `by_name` a guardian's child of that name is the child, whatever month of birth the draft says.
+    """
     known = await _children_by_name(session, {draft.guardian_id for draft in drafts})
-    return [_recognised(known[draft.guardian_id], draft) for draft in drafts]
+    return [_recognised(known[draft.guardian_id], draft, by_name) for draft in drafts]
 
 
 def check_child(draft: ChildDraft) -> ChildDraft:
@@ -268,7 +271,7 @@ def no_student() -> NotFound:
     return NotFound("registry.student_not_found", "没有这名学生", field="student_id")
 
 
-def _recognised(children: dict[str, Student], draft: ChildDraft) -> Student | DomainError:
+def _recognised(children: dict[str, Student], draft: ChildDraft, by_name: bool) -> Student | DomainError:
     """The child among its guardian's, whom a new one joins."""
     try:
         draft = check_child(draft)
@@ -276,7 +279,7 @@ def _recognised(children: dict[str, Student], draft: ChildDraft) -> Student | Do
         return refused
     same = children.get(name_key(draft.name))
     if same is not None:
-        return same if birth_month_of(same) == draft.birth_month else _known_otherwise()
+        return same if by_name or birth_month_of(same) == draft.birth_month else _known_otherwise()
     if len(children) >= MAX_CHILDREN:
         return Refused("registry.too_many_children", f"一位家长最多登记 {MAX_CHILDREN} 名学生")
     student_id = uuid7()

@@ -20,6 +20,8 @@ from app.policy.catalogue import KINDS
 MAX_LESSONS = 500
 MAX_SEATS = 500
 MOST_UNPAID = 20
+USUAL_UNPAID = 2
+"""Lessons that may be taught and not paid yet where the institution says nothing."""
 MAX_MATERIALS = 50
 MODES = ("onsite", "online")
 """线下, 线上."""
@@ -114,7 +116,7 @@ class ClassDraft:
     materials: Sequence[str] = ()
     campus_id: UUID | None = None
     room: str | None = None
-    most_unpaid: int = 2
+    most_unpaid: int = USUAL_UNPAID
 
 
 def refuse(field: str, message_zh: str) -> BadInput:

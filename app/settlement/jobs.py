@@ -1,17 +1,19 @@
 """Settlement over a whole district, and payouts that a bank did not pay out."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.banking import service as banking
 from app.banking.models import Instruction
 from app.db import District, fixed
 from app.errors import Refused
+from app.ledger.codes import SHORTFALL
+from app.ledger.models import LedgerAccount
 from app.lessons.models import Release
 from app.registry.models import Institution
 from app.security import SYSTEM
@@ -23,22 +25,34 @@ _log = structlog.get_logger()
 
 
 async def run_district(district: District, business_on: date, run_no: int, actor: str = SYSTEM) -> list[Payout]:
-    """Settle every approved institution, many in one transaction; return the run's payouts.
+    """Settle every approved institution, many in one transaction; return the run's payouts. Any other only makes its shortfall good.
 
     An institution that is refused (suspended meanwhile, say) is logged, settled by no row, and stops no other. One whose book lacks
     something pays nothing out.
     Raises BadInput as `service.run` does.
     """
     payouts: list[Payout] = []
-    last: UUID | None = None
+    async for batch in _batches(district, Institution.status == "approved"):
+        payouts += await _settle(district, batch, business_on, run_no, actor)
+    short = exists().where(LedgerAccount.book_id == Institution.id, LedgerAccount.code == SHORTFALL, LedgerAccount.balance_fen > 0)
+    async for batch in _batches(district, Institution.status != "approved", short):
+        async with district.transaction() as session:
+            await service.make_good(session, batch, business_on, run_no, actor)
+    return payouts
+
+
+async def _batches(district: District, *criteria: ColumnElement[bool]) -> AsyncIterator[Sequence[UUID]]:
+    """Institutions in the order of their ids."""
+    chosen = select(Institution.id).where(*criteria).order_by(Institution.id).limit(_BATCH)
+    after = chosen
     while True:
         async with district.reading() as session:
-            approved = select(Institution.id).where(Institution.status == "approved").order_by(Institution.id).limit(_BATCH)
-            batch = (await session.scalars(approved if last is None else approved.where(Institution.id > last))).all()
-        payouts += await _settle(district, batch, business_on, run_no, actor)
+            batch = (await session.scalars(after)).all()
+        if batch:
+            yield batch
         if len(batch) < _BATCH:
-            return payouts
-        last = batch[-1]
+            return
+        after = chosen.where(Institution.id > batch[-1])
 
 
 async def _settle(district: District, institution_ids: Sequence[UUID], business_on: date, run_no: int, actor: str) -> list[Payout]:

@@ -61,19 +61,13 @@ async def run(session: AsyncSession, institution_id: UUID, business_on: date, ru
 
 async def run_all(session: AsyncSession, institution_ids: Collection[UUID], business_on: date, run_no: int, actor: str) -> list[Payout]:
     """The same for several institutions, each once, all or none: their payouts by institution."""
-    if business_on > clock.today():
-        raise BadInput("settlement.future_date", "结算日期不能晚于今天", field="business_date")
-    if not 1 <= run_no <= LAST_RUN_NO:
-        raise BadInput("settlement.run_no", f"结算批次号须在 1 至 {LAST_RUN_NO} 之间", field="run_no")
+    _check(business_on, run_no)
     institutions = (await session.scalars(select(Institution).where(Institution.id.in_(institution_ids)))).all()
     if len(institutions) < len(institution_ids):
         raise NotFound("settlement.institution_not_found", "没有这家机构")
     if any(institution.status != "approved" for institution in institutions):
         raise Refused("settlement.institution_not_approved", "机构不在正常状态，暂不结算")
-    key = {"business_on": business_on, "run_no": run_no}
-    begun = {"ids": [uuid7() for _ in institution_ids], "institutions": list(institution_ids), "now": clock.now()}
-    runs = {row.institution_id: row.id for row in await session.execute(_BEGIN, key | begun)}
-    await _draft(session, runs, actor)
+    await _draft(session, await _begin(session, institution_ids, business_on, run_no), actor)
     drafted = select(Payout).join(SettlementRun, SettlementRun.id == Payout.run_id)
     of_this_run = (
         SettlementRun.institution_id.in_(institution_ids),
@@ -81,6 +75,30 @@ async def run_all(session: AsyncSession, institution_ids: Collection[UUID], busi
         SettlementRun.run_no == run_no,
     )
     return list(await session.scalars(drafted.where(*of_this_run).order_by(SettlementRun.institution_id)))
+
+
+async def make_good(session: AsyncSession, institution_ids: Collection[UUID], business_on: date, run_no: int, actor: str) -> None:
+    """Let institutions that are paid nothing, suspended or closed, make their shortfalls good from what they have earned.
+
+    The same institution, business date and run number again takes nothing. Raises BadInput as `run` does.
+    """
+    _check(business_on, run_no)
+    made_good = await making_good.make_good(session, await _begin(session, institution_ids, business_on, run_no), clock.now())
+    await ledger.post(session, made_good.postings, posted_by=actor)
+
+
+def _check(business_on: date, run_no: int) -> None:
+    if business_on > clock.today():
+        raise BadInput("settlement.future_date", "结算日期不能晚于今天", field="business_date")
+    if not 1 <= run_no <= LAST_RUN_NO:
+        raise BadInput("settlement.run_no", f"结算批次号须在 1 至 {LAST_RUN_NO} 之间", field="run_no")
+
+
+async def _begin(session: AsyncSession, institution_ids: Collection[UUID], business_on: date, run_no: int) -> dict[UUID, UUID]:
+    """The runs that these institutions have not had, by institution."""
+    key = {"business_on": business_on, "run_no": run_no}
+    begun = {"ids": [uuid7() for _ in institution_ids], "institutions": list(institution_ids), "now": clock.now()}
+    return {row.institution_id: row.id for row in await session.execute(_BEGIN, key | begun)}
 
 
 async def _draft(session: AsyncSession, runs: Mapping[UUID, UUID], actor: str) -> None:

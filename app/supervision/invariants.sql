@@ -1,14 +1,14 @@
--- invariant: supervision.paid_only_cleared: No payout goes on from drafted without the clearance of a rule or an officer
+-- invariant: supervision.paid_only_cleared: No payout or refund of old stock goes on from drafted without the clearance of a rule or an officer
 SELECT i.book_id, i.reference AS "row", format('%s without its clearance', i.status) AS detail
 FROM instruction i
 WHERE (CAST(:book AS uuid) IS NULL OR i.book_id = :book)
-    AND i.purpose = 'payout' AND i.status IN ('cleared', 'submitted', 'unknown', 'settled', 'returned')
+    AND (i.purpose = 'payout' OR i.payee_id IS NOT NULL) AND i.status IN ('cleared', 'submitted', 'unknown', 'settled', 'returned')
     AND NOT EXISTS (SELECT FROM clearance c WHERE c.instruction_id = i.id AND c.decision IN ('cleared', 'released'));
 
--- invariant: supervision.held_is_undecided: A held payout was held by a rule, and no officer has decided about it
+-- invariant: supervision.held_is_undecided: What is held was held by a rule, and no officer has decided about it
 SELECT i.book_id, i.reference AS "row", format('%s, %s', i.status, coalesce(string_agg(c.decision, ' '), 'no clearance')) AS detail
 FROM instruction i LEFT JOIN clearance c ON c.instruction_id = i.id
-WHERE (CAST(:book AS uuid) IS NULL OR i.book_id = :book) AND i.purpose = 'payout' AND i.status IN ('drafted', 'held')
+WHERE (CAST(:book AS uuid) IS NULL OR i.book_id = :book) AND i.status IN ('drafted', 'held')
 GROUP BY i.id
 HAVING coalesce(string_agg(c.decision, ' '), '') <> CASE i.status WHEN 'held' THEN 'held' ELSE '' END;
 
@@ -16,7 +16,7 @@ HAVING coalesce(string_agg(c.decision, ' '), '') <> CASE i.status WHEN 'held' TH
 SELECT i.book_id, i.reference AS "row", format('%s, %s', c.decision, i.status) AS detail
 FROM clearance c JOIN instruction i ON i.id = c.instruction_id
 WHERE (CAST(:book AS uuid) IS NULL OR i.book_id = :book)
-    AND (i.purpose <> 'payout'
+    AND ((i.purpose <> 'payout' AND i.payee_id IS NULL)
         OR (c.decision IN ('released', 'rejected')
             AND NOT EXISTS (SELECT FROM clearance h WHERE h.instruction_id = i.id AND h.decision = 'held'))
         OR (c.decision = 'rejected' AND i.status <> 'rejected'));

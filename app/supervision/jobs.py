@@ -1,4 +1,4 @@
-"""What supervision watches: payouts before they go out, every other outflow, balances, unassigned money, breaks."""
+"""What supervision watches: what leaves custody for good before it goes out, every other outflow, balances, unassigned money, breaks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,39 +26,40 @@ MOST_BREAKS = 10
 
 
 async def clear_payouts(district: District) -> int:
-    """Clear drafted payouts, or hold those that cross a line; how many were judged, at most 100.
+    """Clear drafted payouts and refunds of old stock, or hold those that cross a line; how many were judged, at most 100.
 
-    With the lines locked, two payouts cannot both pass under what their sum crosses.
+    With the lines locked, two of them cannot both pass under what their sum crosses.
     """
     async with district.transaction() as session:
         drafted = await session.scalars(
             select(Instruction)
-            .where(Instruction.purpose == "payout", Instruction.status == fixed("drafted"), Instruction.unreserved_at.is_(None))
+            .where(Instruction.purpose.in_(("payout", "refund")), Instruction.status == fixed("drafted"))
+            .where(Instruction.unreserved_at.is_(None))
             .order_by(Instruction.created_at, Instruction.id)
             .limit(BATCH)
             .with_for_update(key_share=True, skip_locked=True)
         )
-        payouts = drafted.all()
-        if payouts:
-            await _judge(session, payouts)
-        return len(payouts)
+        leaving = drafted.all()
+        if leaving:
+            await _judge(session, leaving)
+        return len(leaving)
 
 
-async def _judge(session: AsyncSession, payouts: Sequence[Instruction]) -> None:
-    lines = await lock_lines(session, {payout.book_id for payout in payouts})
-    left = await outflows.of_days(session, {outflows.day_of(payout) for payout in payouts})
+async def _judge(session: AsyncSession, drafted: Sequence[Instruction]) -> None:
+    lines = await lock_lines(session, {each.book_id for each in drafted})
+    left = await outflows.of_days(session, {outflows.day_of(each) for each in drafted})
     cleared, held, findings = [], [], []
-    for payout in payouts:
-        day = outflows.day_of(payout)
-        crossed = crossings(payout.amount_fen, left[day] + payout.amount_fen, lines[payout.book_id])
+    for row in drafted:
+        day = outflows.day_of(row)
+        crossed = crossings(row.amount_fen, left[day] + row.amount_fen, lines[row.book_id])
         if crossed:
-            held.append(payout.id)
-            record_clearance(session, payout.id, "held", rule=crossed[0].rule)
-            findings += [Finding(payout.book_id, each.rule, f"instruction:{payout.reference}", _facts(payout, each)) for each in crossed]
+            held.append(row.id)
+            record_clearance(session, row.id, "held", rule=crossed[0].rule)
+            findings += [Finding(row.book_id, each.rule, f"instruction:{row.reference}", _facts(row, each)) for each in crossed]
         else:
-            cleared.append(payout.id)
-            left[day] += payout.amount_fen
-            record_clearance(session, payout.id, "cleared")
+            cleared.append(row.id)
+            left[day] += row.amount_fen
+            record_clearance(session, row.id, "cleared")
     await banking.clear(session, cleared)
     await banking.hold(session, held)
     await raise_alerts(session, findings)
@@ -72,7 +73,7 @@ async def watch(district: District) -> int:
 async def watch_transfers(district: District) -> int:
     """Read the log on from where the last call ended, and judge refunds, uninstructed debits and instructions that failed.
 
-    How many entries were read, at most 5,000. Payouts were judged before they went out.
+    How many entries were read, at most 5,000. Payouts and refunds of old stock were judged before they went out.
     """
     async with district.transaction() as session:
         read = await session.scalar(select(Cursor.seq).where(Cursor.name == "ledger").with_for_update(skip_locked=True))

@@ -74,7 +74,9 @@ class Cursor(Base):
 
 
 class Clearance(Base):
-    """What was decided about one drafted payout: cleared or held by rule, released or rejected by an officer with a reason."""
+    """What was decided about one drafted payout or refund of old stock: cleared or held by rule, released or rejected by an officer
+    with a reason.
+    """
 
     __tablename__ = "clearance"
     __table_args__ = (

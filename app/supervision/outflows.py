@@ -17,7 +17,7 @@ from app.supervision.rules import crossings
 from app.supervision.service import Finding, lines_in
 
 WATCHED = ("refund_reserved", "taken", "unreserved")
-"""Kinds of transfer that are judged once they are booked; payouts are judged before they go out."""
+"""Kinds of transfer that are judged once they are booked; payouts and refunds of old stock are judged before they go out."""
 
 Day = tuple[UUID, date]
 """An institution's business day."""
@@ -64,7 +64,7 @@ def day_of(instruction: Instruction) -> Day:
 async def of_days(session: AsyncSession, days: Collection[Day]) -> dict[Day, int]:
     """What business days let out, in fen: refunds and payouts by the day of their instruction, uninstructed debits by value date.
 
-    Payouts that wait or are held are not under way; what was rejected or came back did not leave.
+    What waits or is held is not under way; what was rejected or came back did not leave.
     """
     chosen = sorted(days)
     bounds = [clock.day_bounds(business_on) for _, business_on in chosen]
@@ -84,8 +84,8 @@ async def findings(session: AsyncSession, transfers: Sequence[Transfer]) -> list
     """What transfers of the watched kinds give cause for."""
     if not transfers:
         return []
-    refunded = select(Instruction).where(Instruction.id.in_(_references(transfers, "refund_reserved"))).order_by(Instruction.id)
-    refunds = [_refund(row) for row in await session.scalars(refunded)]
+    to_payer = Instruction.id.in_(_references(transfers, "refund_reserved")), Instruction.payee_id.is_(None)
+    refunds = [_refund(row) for row in await session.scalars(select(Instruction).where(*to_payer).order_by(Instruction.id))]
     books = {UUID(each.reference): each.book_id for each in transfers if each.kind == "taken"}
     taken = select(BankMovement).where(BankMovement.id.in_(books)).order_by(BankMovement.id)
     debits = [_debit(row, books[row.id]) for row in await session.scalars(taken)]

@@ -53,22 +53,27 @@ _REFUNDS = text("""
 """)
 # A class that was refused was never announced; its cancelled meetings count as nothing.
 _TAUGHT = text("""
-    SELECT s.institution_id, count(*) AS class_sessions, count(*) FILTER (WHERE s.status = 'cancelled') AS cancelled,
-        count(*) FILTER (WHERE s.status <> 'cancelled' AND EXISTS (
+    WITH planned AS MATERIALIZED (
+        SELECT s.id, s.institution_id, s.status, EXISTS (
             SELECT FROM class_session_change v
             WHERE v.class_session_id = s.id AND (v.kind = 'replaced' OR v.new_starts_at <> v.old_starts_at)
-        )) AS moved,
-        coalesce(sum(taken.lessons), 0)::int AS lessons, coalesce(sum(taken.disputes), 0)::int AS disputes
-    FROM class_session s
-    JOIN training_class c ON c.id = s.class_id AND c.status IN ('opened', 'closed')
-    CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE l.status IN ('owed', 'delivered', 'confirmed', 'disputed') OR d.lesson_id IS NOT NULL) AS lessons,
-            count(d.lesson_id) AS disputes
-        FROM lesson l LEFT JOIN (SELECT DISTINCT lesson_id FROM dispute WHERE institution_id = s.institution_id) AS d ON d.lesson_id = l.id
-        WHERE l.class_session_id = s.id AND s.status = 'delivered'
-    ) AS taken
-    WHERE s.institution_id = ANY (CAST(:institutions AS uuid[])) AND s.starts_at >= :since AND s.starts_at < :now
-    GROUP BY s.institution_id
+        ) AS moved
+        FROM class_session s
+        JOIN training_class c ON c.id = s.class_id AND c.status IN ('opened', 'closed')
+        WHERE s.institution_id = ANY (CAST(:institutions AS uuid[])) AND s.starts_at >= :since AND s.starts_at < :now
+    ), disputed AS MATERIALIZED (
+        SELECT DISTINCT lesson_id FROM dispute WHERE institution_id = ANY (CAST(:institutions AS uuid[]))
+    ), taken AS (
+        SELECT p.institution_id, count(d.lesson_id) AS disputes,
+            count(*) FILTER (WHERE l.status IN ('delivered', 'confirmed', 'disputed') OR d.lesson_id IS NOT NULL) AS lessons
+        FROM planned p JOIN lesson l ON l.class_session_id = p.id LEFT JOIN disputed d ON d.lesson_id = l.id
+        WHERE p.status = 'delivered' GROUP BY p.institution_id
+    )
+    SELECT p.institution_id, count(*) AS class_sessions, count(*) FILTER (WHERE p.status = 'cancelled') AS cancelled,
+        count(*) FILTER (WHERE p.status <> 'cancelled' AND p.moved) AS moved,
+        coalesce(min(t.lessons), 0) AS lessons, coalesce(min(t.disputes), 0) AS disputes
+    FROM planned p LEFT JOIN taken t ON t.institution_id = p.institution_id
+    GROUP BY p.institution_id
 """)
 _NOTHING = {"refunds": 0, "refund_median_hours": None, "class_sessions": 0, "cancelled": 0, "moved": 0, "lessons": 0, "disputes": 0}
 

@@ -60,6 +60,8 @@ class Waiting:
     """How much waits for an officer's decision, besides alerts."""
 
     held_payouts: int
+    held_refunds: int
+    """Of old stock."""
     open_disputes: int
     applications: int
     changes: int
@@ -212,14 +214,16 @@ _ALERTS = text("""
 """)
 _WAITING = text("""
     SELECT (SELECT count(*) FROM instruction WHERE purpose = 'payout' AND status = 'held' AND unreserved_at IS NULL) AS held_payouts,
+        (SELECT count(*) FROM instruction WHERE purpose = 'refund' AND status = 'held' AND unreserved_at IS NULL) AS held_refunds,
         (SELECT count(*) FROM dispute WHERE status = 'opened') AS open_disputes,
         (SELECT count(*) FROM institution_application WHERE status = 'applied') AS applications,
         (SELECT count(*) FROM institution_change WHERE status = 'proposed') AS changes,
         (SELECT count(*) FROM training_class WHERE status = 'filed') AS classes,
         (SELECT count(*) FROM scan_report WHERE status = 'opened') AS scan_reports,
         (SELECT count(*) FROM receipt r
-            WHERE r.outcome = 'unknown_payer' AND r.ruling IS NULL AND r.return_no IS NULL AND r.returned_at IS NULL AND EXISTS (
-                SELECT FROM ledger_account a WHERE a.book_id = r.institution_id AND a.code = 'shortfall' AND a.balance_fen > 0)
+            WHERE r.outcome = 'unknown_payer' AND r.meant_for IS NULL AND r.ruling IS NULL AND r.return_no IS NULL
+                AND r.returned_at IS NULL AND EXISTS (
+                    SELECT FROM ledger_account a WHERE a.book_id = r.institution_id AND a.code = 'shortfall' AND a.balance_fen > 0)
         ) AS receipts
 """)
 _HELD = text("""

@@ -1,4 +1,4 @@
-"""What supervision decides: alerts raised and dealt with, held payouts, rulings on disputes, alarm lines."""
+"""What supervision decides: alerts raised and dealt with, held payouts and refunds, rulings on disputes, alarm lines."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from app.lessons import service as lessons
 from app.lessons.service import Ruling
 from app.money import MAX_FEN
 from app.refunds import service as refunds
+from app.refunds.models import Refund
 from app.registry.models import Institution
 from app.security import SupervisionStaff
 from app.settlement.models import Payout
@@ -111,11 +112,7 @@ async def release_payout(session: AsyncSession, officer: SupervisionStaff, payou
     Raises BadInput `reason.invalid`, NotFound `supervision.payout_not_found`, Conflict `banking.not_held`.
     """
     reason = clean_reason(reason)
-    payout, instruction_id = await _payout(session, payout_id)
-    await lock_lines(session, [payout.institution_id])
-    await banking.release_held(session, instruction_id)
-    await audit.record(session, officer.actor, "supervision.payout_released", payout.payout_no, reason, amount_fen=payout.amount_fen)
-    return record_clearance(session, instruction_id, "released", reason=reason, decided_by=officer.staff_id)
+    return await _release(session, officer, await _payout(session, payout_id), reason)
 
 
 async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout_id: UUID, reason: str) -> Clearance:
@@ -124,10 +121,25 @@ async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout
     Raises BadInput `reason.invalid`, NotFound `supervision.payout_not_found`, Conflict `banking.not_held`.
     """
     reason = clean_reason(reason)
-    payout, instruction_id = await _payout(session, payout_id)
-    await banking.reject_held(session, instruction_id)
-    await audit.record(session, officer.actor, "supervision.payout_rejected", payout.payout_no, reason, amount_fen=payout.amount_fen)
-    return record_clearance(session, instruction_id, "rejected", reason=reason, decided_by=officer.staff_id)
+    return await _reject(session, officer, await _payout(session, payout_id), reason)
+
+
+async def release_refund(session: AsyncSession, officer: SupervisionStaff, refund_no: str, reason: str) -> Clearance:
+    """Let a held refund of old stock go to the bank.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.refund_not_found`, Conflict `banking.not_held`.
+    """
+    reason = clean_reason(reason)
+    return await _release(session, officer, await _refund(session, refund_no), reason)
+
+
+async def reject_refund(session: AsyncSession, officer: SupervisionStaff, refund_no: str, reason: str) -> Clearance:
+    """End a held refund of old stock unpaid: its money and its lessons return to the contract, as where a bank refuses it.
+
+    Raises BadInput `reason.invalid`, NotFound `supervision.refund_not_found`, Conflict `banking.not_held`.
+    """
+    reason = clean_reason(reason)
+    return await _reject(session, officer, await _refund(session, refund_no), reason)
 
 
 async def rule_on_dispute(session: AsyncSession, officer: SupervisionStaff, lesson_id: UUID, ruling: Ruling, reason: str) -> None:
@@ -183,7 +195,7 @@ def record_clearance(
     reason: str | None = None,
     decided_by: UUID | None = None,
 ) -> Clearance:
-    """Keep a decision about a payout, in the transaction that carries it out: by rule, or by an officer with a reason."""
+    """Keep a decision about a drafted instruction, in the transaction that carries it out: by rule, or by an officer with a reason."""
     clearance = Clearance(
         id=uuid7(),
         instruction_id=instruction_id,
@@ -205,14 +217,35 @@ def _columns(lines: Lines) -> dict[str, int]:
     }
 
 
-async def _payout(session: AsyncSession, payout_id: UUID) -> tuple[Payout, UUID]:
-    found = await session.execute(
-        select(Payout, Instruction.id).join(Instruction, Instruction.reference == Payout.payout_no).where(Payout.id == payout_id)
-    )
-    row = found.one_or_none()
-    if row is None:
+async def _payout(session: AsyncSession, payout_id: UUID) -> Instruction:
+    of_payout = select(Instruction).join(Payout, Payout.payout_no == Instruction.reference).where(Payout.id == payout_id)
+    found: Instruction | None = await session.scalar(of_payout)
+    if found is None:
         raise NotFound("supervision.payout_not_found", "没有这笔结算款")
-    return row.Payout, row.id
+    return found
+
+
+async def _refund(session: AsyncSession, refund_no: str) -> Instruction:
+    of_refund = select(Instruction).join(Refund, Refund.refund_no == Instruction.reference).where(Refund.refund_no == refund_no)
+    found: Instruction | None = await session.scalar(of_refund)
+    if found is None:
+        raise NotFound("supervision.refund_not_found", "没有这笔已安排付款的退费")
+    return found
+
+
+async def _release(session: AsyncSession, officer: SupervisionStaff, held: Instruction, reason: str) -> Clearance:
+    await lock_lines(session, [held.book_id])
+    await banking.release_held(session, held.id)
+    action = f"supervision.{held.purpose}_released"
+    await audit.record(session, officer.actor, action, held.reference, reason, amount_fen=held.amount_fen)
+    return record_clearance(session, held.id, "released", reason=reason, decided_by=officer.staff_id)
+
+
+async def _reject(session: AsyncSession, officer: SupervisionStaff, held: Instruction, reason: str) -> Clearance:
+    await banking.reject_held(session, held.id)
+    action = f"supervision.{held.purpose}_rejected"
+    await audit.record(session, officer.actor, action, held.reference, reason, amount_fen=held.amount_fen)
+    return record_clearance(session, held.id, "rejected", reason=reason, decided_by=officer.staff_id)
 
 
 async def _decide(

@@ -10,8 +10,9 @@ branch_labels = None
 depends_on = None
 
 _RIGHTS = (
-    "GRANT SELECT, INSERT ON bulk_upload, bulk_part TO escrow_app",
-    "GRANT UPDATE (status, done, known_count, problem_count, problems, leased_by, leased_until, checked_at, ended_at)"
+    "GRANT SELECT, INSERT ON bulk_upload, bulk_part, bulk_allowance TO escrow_app",
+    "GRANT UPDATE (since, files) ON bulk_allowance TO escrow_app",
+    "GRANT UPDATE (status, done, attempts, known_count, problem_count, problems, leased_by, leased_until, checked_at, ended_at)"
     " ON bulk_upload TO escrow_app",
     "GRANT DELETE ON bulk_part TO escrow_app",
 )
@@ -28,6 +29,7 @@ def upgrade() -> None:
         sa.Column("row_count", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("known_count", sa.Integer(), nullable=True),
         sa.Column("problem_count", sa.Integer(), nullable=True),
         sa.Column("problems", JSONB(), nullable=False),
@@ -60,6 +62,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["upload_id"], ["bulk_upload.id"], name=op.f("fk_bulk_part_upload_id_bulk_upload")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bulk_part")),
         sa.UniqueConstraint("upload_id", "number", name=op.f("uq_bulk_part_upload_id_number")),
+    )
+    op.create_table(
+        "bulk_allowance",
+        sa.Column("institution_id", sa.Uuid(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["institution_id"], ["institution.id"], name=op.f("fk_bulk_allowance_institution_id_institution")),
+        sa.PrimaryKeyConstraint("institution_id", name=op.f("pk_bulk_allowance")),
     )
     for grant in _RIGHTS:
         op.execute(grant)

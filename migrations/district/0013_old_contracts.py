@@ -10,7 +10,10 @@ depends_on = None
 
 _UNPAID = "reversed_at IS NULL AND payout_id IS NULL"
 _PAID_BY = "(status = 'paid') = (movement_id IS NOT NULL OR old_stock) AND NOT (old_stock AND movement_id IS NOT NULL)"
-_RULED = "num_nonnulls(ruling, ruling_reason, ruled_by, ruled_at) IN (0, 4) AND (ruling IS NULL OR outcome = 'unknown_payer')"
+_RULED = (
+    "num_nonnulls(ruling, ruling_reason, ruled_by, ruled_at) IN (0, 4)"
+    " AND (ruling IS NULL OR (outcome = 'unknown_payer' AND meant_for IS NULL))"
+)
 
 
 def upgrade() -> None:
@@ -24,7 +27,7 @@ def upgrade() -> None:
     _rulings()
     _waiting_refunds()
     op.execute("GRANT SELECT, INSERT ON payee, made_good_line TO escrow_app")
-    op.execute("GRANT UPDATE (funded_at, payee_id) ON refund TO escrow_app")
+    op.execute("GRANT UPDATE (funded_at, payee_id, named_by) ON refund TO escrow_app")
 
 
 def _made_good() -> None:
@@ -85,4 +88,7 @@ def _waiting_refunds() -> None:
     op.drop_constraint(op.f("fk_refund_refund_no_instruction"), "refund")
     op.add_column("refund", sa.Column("funded_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("UPDATE refund SET funded_at = approved_at")
+    op.add_column("refund", sa.Column("named_by", sa.Uuid(), nullable=True))
+    op.create_foreign_key(op.f("fk_refund_named_by_guardian"), "refund", "guardian", ["named_by"], ["id"])
+    op.create_check_constraint(op.f("ck_refund_named"), "refund", "(payee_id IS NULL) = (named_by IS NULL)")
     op.create_index("ix_refund_waiting", "refund", ["institution_id", "approved_at", "id"], postgresql_where=sa.text("funded_at IS NULL"))

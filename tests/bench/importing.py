@@ -62,7 +62,7 @@ async def imports(here: Ground, database: str) -> list[Import]:
 async def _import(district: District, importer: Importer, slug: str, rows: Sequence[Sequence[str]]) -> Import:
     content = _csv([column.heading for column in KINDS[slug].columns], rows)
     stages = [time.perf_counter()]
-    table = table_of(KINDS[slug], await reading.read(content))
+    table = table_of(KINDS[slug], await reading.read(importer.institution_id, content))
     async with district.transaction() as session:
         upload_id = (await service.receive(session, importer, KINDS[slug], table)).upload.id
     stages.append(time.perf_counter())

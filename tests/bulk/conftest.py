@@ -58,6 +58,8 @@ class Clerk:
         return xlsx(filled(slug, *rows, sound=SOUND[slug]))
 
     async def hand_in(self, slug: str, *rows: Mapping[str, Any]) -> Received:
+        async with self.world.district.transaction() as session:
+            await service.admit(session, self.importer)
         table = table_of(KINDS[slug], read(self.file(slug, *rows)))
         async with self.world.district.transaction() as session:
             return await service.receive(session, self.importer, KINDS[slug], table)

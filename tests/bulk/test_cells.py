@@ -55,7 +55,7 @@ def test_a_cell_means(read: Read, written: str, meant: object) -> None:
     ("read", "written"),
     [
         *((Line.text, f"{sign}HYPERLINK") for sign in "=+-@＝＋－＠\t"),
-        (Line.text, "2.02451012345679e+16"),
+        *((Line.text, rounded) for rounded in ("2.02451012345679e+16", "2.0245101E+16", "2E+16", "２e+16")),
         (Line.day, "2026-02-30"),
         (Line.day, "26-9-1"),
         (Line.day, "46266"),
@@ -94,6 +94,12 @@ def test_the_templates_example_is_not_taken() -> None:
     with pytest.raises(BadInput) as refused:
         table_of(TEACHERS, table(example))
     assert refused.value.code == "bulk.file_empty"
+
+
+def test_the_example_is_known_without_the_columns_that_were_deleted() -> None:
+    kept = [column for column in TEACHERS.columns if column.required]
+    heading, example = [column.heading for column in kept], [column.example for column in kept]
+    assert [number for number, _ in table_of(TEACHERS, table(example, ["张华", "C-1", "数学"], heading=heading)).rows] == [3]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from app.ids import uuid7
 from app.policy.models import BusinessDay
 from app.registry import classes, families, institutions, teachers
 from app.registry.models import ClassSession, Guardian, Guardianship, Student, Teacher, TrainingClass
+from app.security import Parent
 from tests.bulk.conftest import Clerk
 from tests.registry.office import MONDAY, at
 from tests.world import World
@@ -47,18 +48,21 @@ async def test_children_are_imported_with_their_guardians_and_nobodys_consent(cl
     assert phones == {"+8613800138000", "+8613900138000"}
     assert await clerk.count(Guardianship) == 3
     again = await clerk.bring_in("students", *rows, {"name": "王小刚"})
-    assert (again.known_count, await clerk.count(Student), await clerk.count(Guardian)) == (3, 4, 2)
+    assert (again.known_count, await clerk.count(Student), await clerk.count(Guardian)) == (0, 4, 2)
 
 
 async def test_classes_are_filed_and_wait_for_the_officers(clerk: Clerk, district: District, world: World) -> None:
     await clerk.bring_in("teachers", {})
-    ended = await clerk.bring_in("classes", {}, {"name": "线上素描", "mode": "线上", "room": None, "starts": time(14), "ends": "14:30"})
+    ended = await clerk.bring_in(
+        "classes", {}, {"name": "线上素描", "mode": "线上", "room": None, "starts": time(14), "ends": "14:30", "most_unpaid": 0}
+    )
     assert ended.status == "imported"
     async with district.reading() as session:
         onsite, online = (await session.scalars(select(TrainingClass).order_by(TrainingClass.name))).all()
         rows = (await session.scalars(select(ClassSession).where(ClassSession.class_id == onsite.id).order_by(ClassSession.number))).all()
         filed = (await session.scalars(select(AuditEntry).where(AuditEntry.action == "registry.class_filed"))).all()
     assert {onsite.status, online.status} == {"filed"}
+    assert (onsite.most_unpaid, online.most_unpaid) == (2, 0)
     assert (onsite.price_fen, onsite.listed_price_fen, onsite.lesson_minutes, onsite.materials) == (
         40_000,
         40_000,
@@ -94,9 +98,8 @@ async def test_every_bad_row_of_teachers_is_named_by_its_cell(clerk: Clerk) -> N
 
 async def test_every_bad_row_of_students_is_named_by_its_cell(clerk: Clerk, world: World) -> None:
     parent = await world.parent()
-    await world.child(parent, "李雷")
-    async with world.district.reading() as session:
-        phone = families.phone_of(await session.get_one(Guardian, parent.guardian_id))
+    await world.sign(parent, await world.training_class(clerk.institution), await world.child(parent, "李雷"))
+    phone = await phone_of(world, parent)
     told = await clerk.told(
         "students",
         {},
@@ -125,6 +128,35 @@ async def test_every_bad_row_of_students_is_named_by_its_cell(clerk: Clerk, worl
     assert (await clerk.count(Student), await clerk.count(Guardian)) == (1, 1)
 
 
+async def phone_of(world: World, parent: Parent) -> str:
+    async with world.district.reading() as session:
+        return families.phone_of(await session.get_one(Guardian, parent.guardian_id))
+
+
+async def test_families_without_a_contract_here_look_like_strangers(clerk: Clerk, world: World) -> None:
+    parent = await world.parent()
+    child = await world.child(parent, "李雷")
+    for name in ("韩梅", "李明", "张三"):
+        await world.child(parent, name)
+    await world.sign(parent, await world.training_class(await world.institution()), child)
+    phone = await phone_of(world, parent)
+    known = await clerk.check("students", {"phone": phone, "name": "李雷"}, {"phone": phone, "name": "韩梅", "birth_month": "2016-01"})
+    strange = await clerk.check("students", {"name": "李雷"}, {"name": "韩梅", "birth_month": "2016-01"})
+    assert [(each.status, each.known_count, each.problems) for each in (known, strange)] == [("checked", 0, [])] * 2
+    ended = await clerk.confirm(known)
+    assert (ended.status, ended.known_count) == ("imported", 0)
+    async with world.district.reading() as session:
+        months = {families.name_of(each): families.birth_month_of(each) for each in await session.scalars(select(Student))}
+    assert months == dict.fromkeys(("李雷", "韩梅", "李明", "张三"), "2017-05"), "what the guardian said stands"
+
+
+async def test_children_of_the_institutions_own_families_are_counted_as_known(clerk: Clerk, world: World) -> None:
+    parent = await world.parent()
+    await world.sign(parent, await world.training_class(clerk.institution), await world.child(parent, "李雷"))
+    checked = await clerk.check("students", {"phone": await phone_of(world, parent), "name": "李雷"}, {})
+    assert (checked.status, checked.known_count) == ("checked", 1)
+
+
 async def test_every_bad_row_of_classes_is_named_by_its_cell(clerk: Clerk, world: World, district: District) -> None:
     await clerk.bring_in("teachers", {}, {"certificate_no": "C-2"}, {"certificate_no": "C-3"})
     await clerk.bring_in("classes", {})
@@ -145,10 +177,11 @@ async def test_every_bad_row_of_classes_is_named_by_its_cell(clerk: Clerk, world
         elsewhere | {"name": "课太多", "count": 501},
         elsewhere | {"name": "倒着上", "starts": "11:00", "ends": "10:00"},
         elsewhere | {"name": "钱不对", "price_fen": "四百元"},
+        elsewhere | {"name": "欠太多", "most_unpaid": 21},
     )
     cells = dict(told)
     assert sorted(cells) == sorted(
-        ["C2", "F3", "G5", "第 6 行", "C7", "E8", "G9", "R10", "F11", "P12", "K13", "J14", "Q15"],
+        ["C2", "F3", "G5", "第 6 行", "C7", "E8", "G9", "R10", "F11", "P12", "K13", "J14", "Q15", "T16"],
     )
     assert "李明在 3月9日 10:00 已有“少儿美术”第 1 次课" in cells["C2"]
     assert "201" in cells["F3"]
@@ -273,6 +306,38 @@ async def test_files_are_bounded_by_the_hour(clerk: Clerk, monkeypatch: pytest.M
         await clerk.hand_in("students", {"name": "王小刚"})
 
 
+async def test_files_that_cannot_be_read_count_too(clerk: Clerk, district: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_AN_HOUR", 1)
+    async with district.transaction() as session:
+        await service.admit(session, clerk.importer)
+    with pytest.raises(TooManyAttempts):
+        await clerk.hand_in("students", {})
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+async def test_a_step_that_keeps_failing_ends_the_file(
+    confirmed: bool, clerk: Clerk, district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await clerk.check("students", {}) if confirmed else (await clerk.hand_in("students", {})).upload
+    if confirmed:
+        async with district.transaction() as session:
+            await service.confirm(session, clerk.importer, upload.id)
+
+    async def broken(*_: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(families, "recognise", broken)
+    began = clock.now()
+    for tried in range(steps.MOST_TRIES):
+        with clock.at(began + 2 * tried * steps.LEASE), pytest.raises(RuntimeError):
+            await steps.take_due(district)
+    with clock.at(began + 2 * steps.MOST_TRIES * steps.LEASE):
+        assert await steps.take_due(district) == 1
+    ended = await clerk.seen(upload)
+    assert (ended.status, await clerk.kept(), await clerk.count(Student)) == ("faulty", 0, 0)
+    assert [problem["message_zh"] for problem in ended.problems] == ["系统多次未能处理完这个文件，没有导入任何一行，请联系管理员"]
+
+
 async def test_a_step_that_somebody_is_at_is_not_taken_twice_and_one_that_died_begins_anew(clerk: Clerk, district: District) -> None:
     upload = (await clerk.hand_in("students", {})).upload
     async with district.transaction() as session:
@@ -289,8 +354,8 @@ async def test_who_lost_its_lease_stores_nothing(clerk: Clerk, district: Distric
     checked = await clerk.check("students", {})
     enter = families.enter_students
 
-    async def overtaken(*arguments: Any) -> Any:
-        entered = await enter(*arguments)
+    async def overtaken(*arguments: Any, by_name: bool) -> Any:
+        entered = await enter(*arguments, by_name=by_name)
         async with district.transaction() as session:
             taken = await session.get_one(BulkUpload, checked.id)
             taken.leased_by = uuid7()
@@ -327,3 +392,12 @@ async def test_a_year_without_a_calendar_is_said_not_guessed(world: World, owner
         await session.execute(insert(BusinessDay).values(day))
     [(cell, message)] = await clerk.told("classes", {"subject": "数学", "price_fen": 40})
     assert (cell, message) == ("第 2 行", "工作日历还没有 2026 年，请监管人员录入后再办理")
+
+
+async def test_holidays_of_a_year_without_a_calendar_are_not_guessed(clerk: Clerk, owner: District) -> None:
+    await clerk.bring_in("teachers", {})
+    async with owner.transaction() as session:
+        await session.execute(text("DELETE FROM business_day"))
+    [(cell, message)] = await clerk.told("classes", {})
+    assert (cell, message) == ("M2", "工作日历还没有 2026 年，无法避开节假日；请待监管人员录入，或填“否”并写明不上课的日期")
+    assert (await clerk.check("classes", {"skip_holidays": "否"})).status == "checked"

@@ -14,6 +14,7 @@ from app.bulk.reader import Numbered, letters
 from app.contracts import queries
 from app.contracts.models import Contract
 from app.registry import families
+from app.registry.models import Guardian
 from tests.old_families import old_family
 from tests.school import School, found_school
 from tests.world import World
@@ -105,3 +106,20 @@ async def test_a_file_of_more_than_the_books_take_at_once_is_refused(school: Sch
     monkeypatch.setattr(old_contracts, "MOST_AT_ONCE", 1)
     upload = await checked(school, row(), row("13900000002"))
     assert [problem["message_zh"] for problem in upload.problems] == ["一次最多导入 1 份存量合同，请分成几个文件"]
+
+
+async def test_a_family_without_a_contract_here_looks_like_a_stranger(school: School) -> None:
+    world = school.world
+    parent = await world.parent()
+    child = await world.child(parent, "赵小满")
+    async with world.district.reading() as session:
+        phone = families.phone_of(await session.get_one(Guardian, parent.guardian_id))
+    upload = await checked(school, row(phone))
+    assert (upload.status, upload.known_count, upload.problems) == ("checked", 0, [])
+    assert (await imported(school, upload)).status == "imported"
+    async with world.district.reading() as session:
+        [view] = await queries.contracts_of_guardian(session, parent.guardian_id)
+        [own] = await families.children_of(session, parent.guardian_id)
+    assert (view.student_id, families.birth_month_of(own)) == (child.id, "2017-05"), "what the guardian said stands"
+    elsewhere = await checked(school, row(phone, name="赵 小满"))
+    assert [problem["cell"] for problem in elsewhere.problems] == ["C2"], "now it is a family of the institution"

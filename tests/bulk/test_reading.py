@@ -10,12 +10,14 @@ import time as clock_time
 import zipfile
 from datetime import date, time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.bulk import reader, reading
 from app.bulk.reader import MAX_BYTES, MAX_CELL, MAX_COLUMNS, MAX_ROWS, Unreadable, letters, read
 from app.errors import BadInput, Unavailable
+from app.ids import uuid7
 from tests.bulk.files import as_csv, repacked, xlsx
 
 ROWS = [["姓名", "科目"], ["王小明", "数学"], ["欧阳㐂", "语文"]]
@@ -105,10 +107,10 @@ def test_a_bad_file_is_refused_in_words(content: bytes, code: str) -> None:
 
 
 async def test_the_service_reads_in_a_process_of_its_own() -> None:
-    assert await reading.read(xlsx(ROWS)) == SOUND
+    assert await reading.read(uuid7(), xlsx(ROWS)) == SOUND
     for content in (xlsx(ROWS)[:-300], b"x" * (MAX_BYTES + 1)):
         with pytest.raises(BadInput) as refused:
-            await reading.read(content)
+            await reading.read(uuid7(), content)
         assert refused.value.facts == {"field": "file"}
 
 
@@ -118,7 +120,7 @@ async def test_a_sheet_without_end_outgrows_only_the_reader() -> None:
     far = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
     far += b'<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData></worksheet>'
     with pytest.raises(BadInput) as refused:
-        await reading.read(repacked(sheet, {SHEET: far}))
+        await reading.read(uuid7(), repacked(sheet, {SHEET: far}))
     assert refused.value.code == "bulk.file_broken"
 
 
@@ -126,7 +128,7 @@ async def test_a_reader_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(reading, "WALL_SECONDS", 0.001)
     began = clock_time.monotonic()
     with pytest.raises(BadInput) as refused:
-        await reading.read(as_csv(ROWS))
+        await reading.read(uuid7(), as_csv(ROWS))
     assert refused.value.code == "bulk.file_broken"
     assert clock_time.monotonic() - began < 5
 
@@ -134,7 +136,27 @@ async def test_a_reader_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyP
 async def test_few_files_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_places", asyncio.Semaphore(0))
     with pytest.raises(Unavailable):
-        await reading.read(as_csv(ROWS))
+        await reading.read(uuid7(), as_csv(ROWS))
+
+
+async def test_one_file_of_an_institution_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, going_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(content: bytes) -> dict[str, Any]:
+        begun.set()
+        await going_on.wait()
+        return {"rows": SOUND}
+
+    monkeypatch.setattr(reading, "_read_apart", slow)
+    institution_id = uuid7()
+    first = asyncio.create_task(reading.read(institution_id, as_csv(ROWS)))
+    await begun.wait()
+    with pytest.raises(Unavailable, match=r"bulk\.busy"):
+        await reading.read(institution_id, as_csv(ROWS))
+    going_on.set()
+    assert await reading.read(uuid7(), as_csv(ROWS)) == SOUND
+    assert await first == SOUND
+    assert await reading.read(institution_id, as_csv(ROWS)) == SOUND
 
 
 def test_the_reader_knows_nothing_of_the_service() -> None:

@@ -66,5 +66,7 @@ def test_a_months_charge_opens_a_week_before_its_first_lesson() -> None:
 
 def test_a_lesson_that_was_moved_later_gives_time_to_pay_and_one_moved_earlier_takes_none() -> None:
     agreed = date(2026, 3, 10)
-    for begins_at in (START + timedelta(days=20), START + timedelta(days=2)):
-        assert rules.lapses_at(begins_at, agreed) == max(begins_at, datetime(2026, 3, 9, 16, tzinfo=UTC))
+    for begins_at in (START + timedelta(days=8), START + timedelta(days=20)):
+        assert rules.lapses_at(begins_at, agreed) == begins_at
+    for begins_at in (START + timedelta(days=2), datetime(2026, 3, 9, 15, 59, tzinfo=UTC)):
+        assert rules.lapses_at(begins_at, agreed) == datetime(2026, 3, 10, 16, tzinfo=UTC)

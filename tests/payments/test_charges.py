@@ -137,6 +137,21 @@ async def test_a_moved_lesson_gives_time_to_pay(school: School) -> None:
     assert await charges(school, family) == ["paid", "paid"]
 
 
+async def test_a_lesson_that_was_moved_earlier_leaves_the_agreed_day_to_pay(school: School) -> None:
+    paying, silent = [await school.enrol(terms=school.parts(1, 3)) for _ in range(2)]
+    agreed_on = clock.business_date(school.sessions[1].starts_at)
+    earlier = timedelta(hours=22)
+    async with school.world.district.transaction() as session:
+        moved = await session.merge(school.sessions[1])
+        moved.starts_at, moved.ends_at = moved.starts_at - earlier, moved.ends_at - earlier
+    await school.world.wait_until(clock.day_bounds(agreed_on)[0] + timedelta(hours=1))
+    assert await jobs.lapse_charges(school.world.district) == 0
+    await school.world.pay(paying.parent, paying.contract)
+    await school.world.wait_until(clock.day_bounds(agreed_on)[1])
+    assert await jobs.lapse_charges(school.world.district) == 1
+    assert (await charges(school, paying), await charges(school, silent)) == (["paid", "paid"], ["paid", "lapsed"])
+
+
 async def test_a_code_ends_before_the_first_lesson_that_it_pays_begins(school: School) -> None:
     family = await school.enrol(terms=school.parts(1, 3))
     begins_at = school.sessions[1].starts_at
@@ -153,6 +168,18 @@ async def test_an_institution_that_may_sell_nothing_takes_no_further_charge(scho
         await start(school, family.parent, family)
     assert refused.value.code == "registry.blacklisted"
     assert await school.states(family) == ["scheduled", "reserved", "reserved", "reserved"]
+
+
+@pytest.mark.parametrize("code", ["registry.sales_paused", "registry.blacklisted"])
+async def test_nor_the_first_one_of_who_has_signed_before(school: School, code: str) -> None:
+    family = await school.sign()
+    async with school.world.district.transaction() as session:
+        if code == "registry.sales_paused":
+            await institutions.pause_sales(session, school.world.officer(), school.institution.id, "群众举报")
+        else:
+            await institutions.set_listing(session, school.world.officer(), school.institution.id, "black", "卷款失联")
+    assert await refusal(school, family) == code
+    assert await school.states(family) == ["reserved"] * 4
 
 
 async def test_money_for_a_lapsed_charge_goes_back_to_its_payer(school: School) -> None:

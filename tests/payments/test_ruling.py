@@ -3,16 +3,20 @@
 import asyncio
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app import clock
 from app.audit import AuditEntry
 from app.banking import jobs as bank_jobs
+from app.banking.models import BankMovement
+from app.db import District
 from app.errors import BadInput, Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.payments import jobs, queries
 from app.payments import ruling as rulings
+from app.payments.models import Payment
 from app.payments.ruling import ReceiptRuling
+from app.supervision import queries as supervision
 from tests.old_families import deposit, old_family, rule_on, settle, taught
 from tests.school import School, found_school
 from tests.world import CONNECTION, World
@@ -44,6 +48,29 @@ async def test_it_goes_back_where_an_officer_says_so(school: School) -> None:
     await rule_on(school, await deposit(school, 150_00), "return")
     await school.world.work()
     assert await school.world.at_bank(school.institution) == 0
+    assert await school.totals() == {"escrow": 400_00, "shortfall": 400_00}
+
+
+async def test_money_with_another_institutions_payment_number_goes_back_by_itself(school: School, owner: District) -> None:
+    world = school.world
+    await old_family(school)
+    payment = (await (await found_school(world)).enrol()).contract.id
+    await world.bank.deposit_from_stranger((await world.account(school.institution)).account_no, 150_00)
+    await bank_jobs.import_statement(world.district, world.banks, CONNECTION, clock.today())
+    number = select(Payment.payment_no).where(Payment.contract_id == payment).scalar_subquery()
+    async with owner.transaction() as session:
+        await session.execute(update(BankMovement).where(BankMovement.assigned_at.is_(None)).values(reference=number))
+    await jobs.match_receipts(world.district)
+    async with world.district.reading() as session:
+        [arrived] = await queries.unmatched_receipts(session)
+        assert (await supervision.waiting(session)).receipts == 0
+    assert (arrived.outcome, arrived.awaits_ruling) == ("unknown_payer", False)
+    assert await waiting(school) == []
+    with pytest.raises(Refused, match=r"payments\.receipt_has_code"):
+        async with world.district.transaction() as session:
+            await rulings.rule_on_receipt(session, world.officer(), arrived.movement_id, "made_good", "机构补缴")
+    await world.work()
+    assert await world.at_bank(school.institution) == 0
     assert await school.totals() == {"escrow": 400_00, "shortfall": 400_00}
 
 

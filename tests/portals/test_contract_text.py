@@ -1,5 +1,6 @@
 """The contract as its guardian meets it: read before signing, kept word for word, taken along as a file."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,9 +9,14 @@ from html import unescape
 import pytest
 from sqlalchemy import func, select, text
 
+from app import clock
 from app import settings as settings_module
+from app.contracts.accepting import DocumentView
 from app.contracts.models import Contract
 from app.db import District
+from app.errors import Unavailable
+from app.ids import uuid7
+from app.portals import contract_pdf
 from app.registry.models import Institution, Student
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
@@ -137,6 +143,31 @@ async def test_without_a_font_the_page_stays(world: World, home: Desk, parent: P
     answer = await home.api.get(f"/api/v1/parent/contracts/{contract.id}/document.pdf")
     assert problem_of(answer) == (503, "contracts.no_font")
     assert "校外培训服务合同" in shown(await home.page(f"/contracts/{contract.id}/document"))
+
+
+def written(text: str) -> DocumentView:
+    return DocumentView(uuid7(), "C510112202603010001", "1", text, b"\0" * 32, clock.now(), whole=True)
+
+
+@pytest.mark.parametrize("character", ["\U0001f600", "\ue000"])
+def test_what_the_font_cannot_draw_is_not_drawn_and_not_told(character: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Unavailable) as refused:
+        contract_pdf.drawn(written(f"校外培训服务合同\n学员：王{character}明\n"))
+    assert refused.value.code == "contracts.no_font"
+    assert character not in refused.value.message_zh
+    assert caplog.records == []
+
+
+def test_only_the_foot_says_how_many_pages_there_are() -> None:
+    said = text_of(contract_pdf.drawn(written("校外培训服务合同\n教材：{nb}\n")))
+    assert "教材：{nb}" in said
+    assert "第1/1页" in re.sub(r"\s", "", said)
+
+
+async def test_only_a_few_wait_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract_pdf, "_places", asyncio.Semaphore(0))
+    with pytest.raises(Unavailable, match=r"contracts\.pdf_busy"):
+        await contract_pdf.contract_pdf(written("校外培训服务合同\n"))
 
 
 async def test_a_contract_of_before_has_no_text(

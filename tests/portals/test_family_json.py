@@ -8,7 +8,7 @@ import pytest
 from app.registry.models import Institution
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import at_home, problem_of
+from tests.portals.families import at_home, document, problem_of
 from tests.world import World
 
 CHILD = {"name": "王小明", "birth_month": "2017-05", "consent": "1"}
@@ -71,7 +71,7 @@ async def test_withdrawing_hides_the_child_from_the_institution(
     assert (status, detail["consented"]) == (200, False)  # type: ignore[index]
     assert "王" not in json.dumps(await desk.get(roster), ensure_ascii=False)
     offered = await world.training_class(institution)
-    body = {"class_id": str(offered.id), "student_id": str(contract.student_id)}
+    body = {"class_id": str(offered.id), "student_id": str(contract.student_id)} | await document(home, offered.id)
     assert problem_of(await home.post("/contracts", body)) == (422, "registry.consent_needed")
     assert (await home.post(f"/students/{contract.student_id}/consent", {"consent": "1"})).json()["consented"] is True
     assert (await home.post("/contracts", body)).status_code == 201

@@ -89,6 +89,9 @@ async def test_a_refused_filing_tells_its_institution_why(desks: Desks, office: 
     await officer.post(f"/classes/{class_id}/refuse", {"reason": "教材未报备"}, "k1")
     mine = await desk.get(f"/classes/{class_id}")
     assert (mine["status"], mine["decision_reason"]) == ("refused", "教材未报备")
+    assert (mine["most_unpaid"], (await officer.get(f"/classes/{class_id}"))["most_unpaid"]) == (2, 2)
+    for reader in (desk, officer):
+        assert "先学后付 最多 2 课时未付" in shown(await reader.page(f"/classes/{class_id}"))
     assert "备案未获批准：教材未报备" in shown(await desk.page(f"/classes/{class_id}"))
 
 

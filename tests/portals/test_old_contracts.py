@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.old_families import PAYEE_NO, ask_back, deposit, old_family, open_payee
+from tests.old_families import PAYEE_NO, ask_back, deposit, old_family, open_payee, rule_on
 from tests.portals.desks import Desks
 from tests.portals.families import at_home, problem_of, shown
 from tests.school import Family, School, found_school
+from tests.supervision.scenes import draw_lines
 from tests.world import World
 
 REASON = {"reason": "机构补缴"}
@@ -95,6 +96,31 @@ async def test_officers_rule_in_json(desks: Desks, school: School, family: Famil
     assert (await officer.post(path, {"ruling": "made_good", **REASON}, "a")).json() == ruled
     assert problem_of(await officer.post(path, {"ruling": "return", **REASON}, "b")) == (409, "payments.receipt_decided")
     assert (await officer.get("/receipts"))["items"] == []
+
+
+async def test_officers_decide_about_held_refunds_in_json_and_by_their_form(desks: Desks, school: School, family: Family) -> None:
+    officer = await desks.officer()
+    await draw_lines(school.world.district, school.institution)
+    refund = await ask_back(school, family)
+    await rule_on(school, await deposit(school, 400_00), "made_good")
+    await school.world.work()
+    [held] = (await officer.get("/held-refunds"))["items"]
+    assert (held["refund_no"], held["status"], held["amount_fen"]) == (refund.refund_no, "held", 400_00)
+    page = await officer.page("/receipts")
+    for fact in ("暂扣的存量退费", refund.refund_no, family.contract.contract_no):
+        assert fact in page
+    path = f"/receipts/refunds/{refund.refund_no}/decision"
+    assert "请填写理由" in await officer.told(await officer.submit(path, {"decision": "release", "reason": ""}, page))
+    assert "课时退回合同" in await officer.told(await officer.submit(path, {"decision": "reject", "reason": "账户存疑"}, page))
+    await school.world.work()
+    again = await ask_back(school, family)
+    await school.world.work()
+    released = await officer.post(f"/refunds/{again.refund_no}/release", {"reason": "已核实"}, "a")
+    assert released.json() == {"refund_no": again.refund_no, "status": "cleared"}
+    assert problem_of(await officer.post(f"/refunds/{again.refund_no}/reject", {"reason": "晚了"}, "b")) == (409, "banking.not_held")
+    await school.world.work()
+    assert await school.world.bank.balance_of(PAYEE_NO) == 400_00
+    assert (await officer.get("/held-refunds"))["items"] == []
 
 
 async def test_an_institution_sees_what_it_lacks(desks: Desks, school: School, family: Family) -> None:

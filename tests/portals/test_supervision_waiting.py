@@ -11,7 +11,7 @@ from tests.portals.families import at_home, link, shown
 from tests.registry.office import found_office
 from tests.world import World
 
-WAITING = ("applications", "changes", "classes", "held_payouts", "open_disputes", "scan_reports", "receipts", "lookups")
+WAITING = ("applications", "changes", "classes", "held_payouts", "held_refunds", "open_disputes", "scan_reports", "receipts", "lookups")
 LISTS = ("applications", "changes", "classes", "payouts", "disputes", "receipts", "scan-reports", "lookups")
 
 

@@ -1,6 +1,7 @@
 """The ways to pay, as a family meets them: chosen before signing, due on its pages, paid by a code."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
 
@@ -29,13 +30,18 @@ def said(page: str) -> str:
     return shown(page).replace(" ", "")
 
 
+def terms_in(form: str) -> str:
+    """The terms that a form carries."""
+    [terms] = [part.partition('"')[0] for part in form.split('name="terms" value="')[1:]]
+    return unescape(terms)
+
+
 async def sign(home: Desk, school: School, way: str) -> str:
     """Sign on the page of a way; the contract's address below /parent."""
     path = f"/classes/{school.training_class.id}/enrol"
     form = await home.page(f"{path}/{way}")
-    [terms] = [part.partition('"')[0] for part in form.split('name="terms" value="')[1:]]
     child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
-    sent = await home.submit(path, child | accepted(form) | {"terms": terms.replace("&#34;", '"')})
+    sent = await home.submit(path, child | accepted(form) | {"terms": terms_in(form)})
     assert sent.status_code == 303, shown(sent.text)
     return str(sent.headers["location"]).removeprefix("/parent")
 
@@ -77,6 +83,25 @@ async def test_the_months_to_come_can_be_declined(school: School, home: Desk) ->
     assert (await home.post(f"{contract}/decline")).json()["code"] == "contracts.nothing_planned"
 
 
+@pytest.mark.parametrize(("way", "facts"), [("parts", ("29课时·¥2,900.00", "3课时·¥300.00")), ("later", ("没有预付的学费",))])
+async def test_a_form_that_was_refused_still_shows_what_it_would_sign(school: School, home: Desk, way: str, facts: tuple[str, ...]) -> None:
+    path = f"/classes/{school.training_class.id}/enrol"
+    form = await home.page(f"{path}/{way}")
+    child = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
+    unread = child | accepted(form) | {"agreed": "", "terms": terms_in(form)}
+    refused = await home.submit(path, unread)
+    assert (refused.status_code, terms_in(refused.text)) == (422, terms_in(form))
+    for fact in (*facts, "32课时", "¥3,200.00"):
+        assert fact in said(refused.text), fact
+    label = {"parts": "按月分期", "later": "先学后付"}[way]
+    assert f'aria-current="true">{label}' in refused.text
+    await school.end_of(1)
+    stale = await home.submit(path, child | accepted(form) | {"agreed": "", "terms": terms_in(form)})
+    assert (stale.status_code, "课次已有变化" in shown(stale.text), 'name="terms"' in stale.text) == (409, True, False)
+    assert "31课时" in said(stale.text)
+    assert 'aria-current="true">一次付清' in stale.text
+
+
 async def test_a_class_within_a_month_is_not_split(world: World, home: Desk) -> None:
     short = await found_school(world)
     asked = await home.browser.get(f"/parent/classes/{short.training_class.id}/enrol/parts")
@@ -109,6 +134,7 @@ async def test_a_lesson_is_paid_after_it_was_taught(world: World, desks: Desks, 
     assert (marked["delivered"], marked["missed"], marked["lessons"][0]["status"]) == (1, 0, "owed")
     assert "待付款¥100.00，第1课时，已上课，付款即确认" in said(await home.page())
     assert "待付款" in shown(await home.page("/lessons?status=owed"))
+    assert "已上未付的课仍需付款" in shown(await home.told(await home.submit(f"{contract}/decline", {})))
     assert "付款成功" in shown(await pay(home, short, contract))
     assert "已确认" in shown(await home.page(contract))
     assert await short.totals() == {"cash": 100_00, "payable": 100_00}

@@ -191,6 +191,15 @@ async def test_a_repaid_debit_stands_no_longer_though_old_stock_is_short(world: 
     assert (await school.totals())["shortfall"] == 400_00
 
 
+async def test_a_debit_stands_though_old_stock_was_made_good_before(world: World) -> None:
+    school = await found_school(world)
+    await old_family(school)
+    await rule_on(school, await deposit(school, 400_00), "made_good")
+    await world.bank.debit_uninstructed((await world.account(school.institution)).account_no, 150_00)
+    await reconcile_day(world.district, world.banks, clock.today())
+    assert await named(world, clock.today()) == [("uninstructed_debit", 150_00)]
+
+
 async def test_a_movement_that_the_statement_lacks_is_named_every_day_until_the_bank_shows_it(world: World, school: Institution) -> None:
     await world.paid_contract(school, price_fen=400_00)
     await world.wait(timedelta(minutes=1))

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, standing
+from app.reconciliation.rules import Day, Debit, Line, NamedBreak, breaks, open_debits, standing
 
 TODAY = date(2025, 3, 4)
 YESTERDAY = date(2025, 3, 3)
@@ -66,3 +66,24 @@ def test_an_uninstructed_debit_is_named_on_its_own_day_and_moves_no_difference()
 def test_the_oldest_debit_is_made_good_first(shortfall_fen: int, missing: list[int]) -> None:
     newest_first = [Debit("M3", TODAY, 30_00), Debit("M2", YESTERDAY, 20_00), Debit("M1", YESTERDAY, 10_00)]
     assert [debit.amount_fen for debit in standing(newest_first, shortfall_fen)] == missing
+
+
+OLD, TAKEN = ("old_stock_recognised", 400, 0), ("taken", 100, 0)
+
+
+@pytest.mark.parametrize(
+    ("moved", "open_fen"),
+    [
+        ([OLD], 0),
+        ([TAKEN], 100),
+        ([OLD, TAKEN, ("made_good", 60, 0)], 40),
+        ([OLD, TAKEN, ("made_good", 300, 0)], 0),
+        ([OLD, ("made_good", 400, 0), TAKEN], 100),
+        ([TAKEN, ("made_good", 100, 0), OLD, TAKEN], 100),
+        ([OLD, TAKEN, ("made_good", 100, 100)], 100),
+        ([OLD, TAKEN, ("made_good", 100, 70)], 70),
+        ([OLD, ("made_good", 400, 0), TAKEN, ("made_good", 100, 100)], 0),
+    ],
+)
+def test_a_debit_is_open_until_money_makes_it_good(moved: list[tuple[str, int, int]], open_fen: int) -> None:
+    assert open_debits(moved) == open_fen

@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
+from app.audit import AuditEntry
 from app.banking.payees import PayeeDraft
 from app.errors import BadInput, Conflict, NotFound, Refused
 from app.lessons import service as lessons
@@ -12,8 +14,10 @@ from app.refunds import funding, jobs, queries
 from app.refunds import service as refunds
 from app.refunds.models import Refund
 from app.supervision import service as supervision
+from app.supervision.queries import waiting as waiting_for_officers
 from tests.old_families import PAYEE, PAYEE_NO, ask_back, deposit, old_families, old_family, open_payee, rule_on, settle, taught
 from tests.school import Family, School, found_school, instructed
+from tests.supervision.scenes import LINES, alerts, draw_lines
 from tests.world import World
 
 
@@ -81,7 +85,7 @@ async def test_what_is_owed_to_the_institution_pays_it_only_once_it_has_made_goo
     assert await jobs.fund(school.world.district) == 0
     await settle(school)
     assert await jobs.fund(school.world.district) == 1
-    assert await status(school, refund) == "cleared"
+    assert await status(school, refund) == "drafted"
     assert (await school.totals())["outgoing"] == 300_00
 
 
@@ -90,7 +94,7 @@ async def test_they_are_paid_in_the_order_in_which_they_were_asked_for(school: S
     asked = [await ask_back(school, family) for family in (first, second, third)]
     await rule_on(school, await deposit(school, 450_00), "made_good")
     assert await jobs.fund(school.world.district) == 2
-    assert [await status(school, refund) for refund in asked] == ["cleared", "cleared", "waiting"]
+    assert [await status(school, refund) for refund in asked] == ["drafted", "drafted", "waiting"]
     assert await jobs.fund(school.world.district) == 0
 
 
@@ -150,6 +154,76 @@ async def test_nobody_else_names_the_account(school: School) -> None:
     refund = await ask_back(school, old)
     with pytest.raises(NotFound, match=r"refunds\.not_found"):
         await name_payee(school, stranger, refund)
+
+
+async def test_only_the_guardian_who_named_the_account_changes_it(school: School) -> None:
+    old = await old_family(school)
+    other = await school.second_guardian(old)
+    refund = await ask_back(school, old)
+    with pytest.raises(Conflict, match=r"refunds\.payee_named"):
+        async with school.world.district.transaction() as session:
+            await refunds.name_payee(session, other, refund.refund_no, PAYEE)
+    await name_payee(school, old, refund)
+    async with school.world.district.reading() as session:
+        named = select(AuditEntry.actor).where(AuditEntry.action == "refunds.payee_named", AuditEntry.subject == refund.refund_no)
+        assert (await session.scalars(named)).all() == [old.parent.actor] * 2
+
+
+async def held_refund(school: School, family: Family) -> Refund:
+    """All that is left of the family's contract, funded, and held as it crosses a line."""
+    await draw_lines(school.world.district, school.institution)
+    refund = await ask_back(school, family)
+    await rule_on(school, await deposit(school, refund.amount_fen), "made_good")
+    await school.world.work()
+    assert await status(school, refund) == "held"
+    return refund
+
+
+async def test_a_large_one_is_held_until_an_officer_releases_it(school: School) -> None:
+    old = await old_family(school)
+    refund = await held_refund(school, old)
+    assert await school.world.bank.balance_of(PAYEE_NO) == 0
+    fired = {alert.rule: alert.facts for alert in await alerts(school.world.district)}
+    assert fired["large_transfer"] == {
+        "reference": refund.refund_no,
+        "purpose": "refund",
+        "amount_fen": 400_00,
+        "line_fen": LINES.large_transfer_fen,
+    }
+    async with school.world.district.reading() as session:
+        assert [each.refund_no for each in await queries.held_refunds(session)] == [refund.refund_no]
+        assert (await waiting_for_officers(session)).held_refunds == 1
+    async with school.world.district.transaction() as session:
+        await supervision.release_refund(session, school.world.officer(), refund.refund_no, "已电话核实")
+    await school.world.work()
+    assert await status(school, refund) == "settled"
+    assert await school.world.bank.balance_of(PAYEE_NO) == 400_00
+    with pytest.raises(Conflict, match=r"banking\.not_held"):
+        async with school.world.district.transaction() as session:
+            await supervision.reject_refund(session, school.world.officer(), refund.refund_no, "又想起来")
+
+
+async def test_one_that_an_officer_rejects_gives_everything_back(school: School) -> None:
+    old = await old_family(school)
+    refund = await held_refund(school, old)
+    async with school.world.district.transaction() as session:
+        await supervision.reject_refund(session, school.world.officer(), refund.refund_no, "账户不是家长的")
+    await school.world.work()
+    assert await school.world.bank.balance_of(PAYEE_NO) == 0
+    assert await school.states(old) == ["scheduled"] * 4
+    assert await school.totals() == {"cash": 400_00, "escrow": 400_00}
+    with pytest.raises(NotFound, match=r"supervision\.refund_not_found"):
+        async with school.world.district.transaction() as session:
+            await supervision.release_refund(session, school.world.officer(), "R0", "已电话核实")
+
+
+async def test_small_ones_do_not_pass_together_what_a_day_may_let_out(school: School) -> None:
+    await draw_lines(school.world.district, school.institution)
+    families = await old_families(school, 3, lesson_count=1)
+    asked = [await ask_back(school, family) for family in families]
+    await rule_on(school, await deposit(school, 300_00), "made_good")
+    await school.world.work()
+    assert [await status(school, refund) for refund in asked] == ["settled", "settled", "held"]
 
 
 async def test_an_account_that_the_bank_does_not_know_gives_everything_back(school: School) -> None:

@@ -49,6 +49,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
         "UPDATE bulk_upload SET row_count = 1",
         "UPDATE bulk_part SET number = 1",
         "DELETE FROM bulk_upload",
+        "DELETE FROM bulk_allowance",
         "UPDATE refund SET amount_fen = 1",
         "UPDATE payee SET account_enc = ''",
         "UPDATE made_good_line SET amount_fen = 1",

@@ -9,9 +9,11 @@ from app import clock
 from app.banking import jobs as bank_jobs
 from app.errors import Refused
 from app.lessons.models import Release
+from app.refunds import jobs as refund_jobs
+from app.registry import institutions
 from app.settlement import jobs
 from app.settlement.models import MadeGoodLine, PayoutLine
-from tests.old_families import old_families, old_family, settle, taught
+from tests.old_families import ask_back, old_families, old_family, settle, taught
 from tests.school import LESSON_FEN, School, final_after, found_school
 from tests.world import CONNECTION, World
 
@@ -46,6 +48,21 @@ async def test_what_is_left_over_is_paid_out_of_the_same_run(school: School) -> 
     assert payout.amount_fen == 200_00
     assert await lines(school) == ([100_00, 100_00, 50_00], [200_00])
     assert await school.totals() == {"cash": 800_00, "escrow": 600_00, "outgoing": 200_00}
+
+
+async def test_a_suspended_institution_is_paid_nothing_but_makes_its_shortfall_good(school: School) -> None:
+    world = school.world
+    old = await old_family(school, lesson_count=2)
+    families = [await school.enrol() for _ in range(3)]
+    await taught(school, 1, old, *families)
+    await ask_back(school, old)
+    async with world.district.transaction() as session:
+        await institutions.set_status(session, world.officer(), school.institution.id, "suspended", "检查中")
+    for _ in range(2):
+        assert await jobs.run_district(world.district, clock.today(), 1) == []
+    assert await school.totals() == {"cash": 1_200_00, "escrow": 1_000_00, "payable": 200_00}
+    assert await lines(school) == ([100_00, 100_00], [])
+    assert await refund_jobs.fund(world.district) == 1, "the family that waits is paid"
 
 
 async def test_the_same_run_again_takes_nothing_twice(school: School) -> None:

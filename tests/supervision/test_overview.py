@@ -27,7 +27,7 @@ async def school(world: World) -> Institution:
 async def test_an_empty_district_has_nothing_to_cover(world: World) -> None:
     async with world.district.reading() as session:
         overview = await queries.overview(session)
-    assert (overview.institutions, overview.waiting) == (0, Waiting(0, 0, 0, 0, 0, 0, 0))
+    assert (overview.institutions, overview.waiting) == (0, Waiting(0, 0, 0, 0, 0, 0, 0, 0))
     assert overview.open_alerts == {"yellow": 0, "red": 0}
     assert (overview.money.escrow_fen, overview.money.reported_fen, overview.money.coverage_bps) == (0, None, None)
 

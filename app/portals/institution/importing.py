@@ -54,7 +54,7 @@ class ImportItem(BaseModel):
     status: str = Field(description="uploaded (being checked), checked (waits for confirmation), faulty, confirmed, imported, discarded")
     row_count: int
     percent: int = Field(description="Of the check or the import that is under way")
-    known_count: int | None = Field(description="Rows that stand in the register already")
+    known_count: int | None = Field(description="Rows of the institution's own families that stand in the register already")
     problem_count: int | None = Field(description="Null before the check")
     uploaded_at: datetime
     checked_at: datetime | None
@@ -171,7 +171,9 @@ async def discard_form(upload_id: PathId, caller: InstitutionCaller, home: Home)
 async def _receive(home: District, caller: InstitutionStaff, kind: AnyKind, content: bytes) -> Received:
     if not content:
         raise BadInput("bulk.file_empty", "请选择文件", field="file")
-    table = table_of(kind, await reading.read(content))
+    async with home.transaction() as session:
+        await service.admit(session, _importer(caller))
+    table = table_of(kind, await reading.read(caller.institution_id, content))
     async with home.transaction() as session:
         return await service.receive(session, _importer(caller), kind, table)
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
-from app.contracts.checkout import Checkouts
 from app.lessons import service as lessons
 from app.lessons.confirming import Confirmers, Wish
 from app.lessons.rules import how_many
@@ -34,6 +33,7 @@ from app.portals.parent.answers import (
     RefundInput,
     RequestedRefund,
 )
+from app.portals.parent.counter import checkout_of
 from app.refunds import queries as refund_views
 from app.refunds import service as refunds
 
@@ -55,7 +55,7 @@ async def sign(body: ContractInput, caller: ParentCaller, session: Write) -> Con
 @router.get("/classes/{class_id}/checkout", summary="Before signing")
 async def checkout(request: Request, class_id: PathId, caller: ParentCaller, home: Home) -> CheckoutAnswer:
     """What joining a class now would buy, what of it has to be read, and the caller's children."""
-    return CheckoutAnswer.of(await cast(Checkouts, request.app.state.checkouts).checkout(home, caller.guardian_id, class_id))
+    return CheckoutAnswer.of(await checkout_of(request, caller, home, class_id))
 
 
 @router.get("/contracts", summary="The caller's contracts")

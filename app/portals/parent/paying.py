@@ -37,9 +37,11 @@ async def decline(contract_id: PathId, caller: ParentCaller, home: Home) -> Resp
     try:
         async with home.transaction() as session:
             await contracts.decline(session, caller, contract_id)
+            contract = await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id)
     except Conflict as refused:
         return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
-    return see_other(f"/parent/contracts/{contract_id}", "以后各期已取消，已付款的课照常上")
+    later = "以后的课不再上，已上未付的课仍需付款"
+    return see_other(f"/parent/contracts/{contract_id}", later if contract.way == "later" else "以后各期已取消，已付款的课照常上")
 
 
 @router.get("/payments")

@@ -1,26 +1,24 @@
 """我要报名: what a guardian reads before signing, and the signature."""
 
 import re
-from typing import Annotated, Any, cast
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
-from markupsafe import Markup
 
 from app.contracts import accepting
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
-from app.contracts.checkout import Checkout, Checkouts
 from app.contracts.judging import LegalPlan
 from app.contracts.terms import Terms
 from app.db import District
 from app.errors import Conflict, DomainError, Refused
 from app.portals.edge import Home, ParentCaller, snapshot
 from app.portals.fields import PathId
-from app.portals.pages import Frames, environment, render, see_other
-from app.portals.parent.children import NEW_CHILD, TypedChild, entered
+from app.portals.pages import Frames, render, see_other
+from app.portals.parent.children import TypedChild, entered
+from app.portals.parent.counter import checkout_of, family_of
 from app.portals.parent.terms import TermsInput, carried
-from app.registry import consenting
 from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +32,7 @@ _frames = Frames()
 @router.get("/classes/{class_id}/enrol")
 async def enrolment(request: Request, class_id: PathId, caller: ParentCaller, home: Home) -> Response:
     """Which child joins the class, and what is to be signed?"""
-    checkout = await _checkout(request, caller, home, class_id)
+    checkout = await checkout_of(request, caller, home, class_id)
     counter, family = checkout.counter, family_of(checkout, TypedChild())
     variant = bool(checkout.children), all(child.consented for child in checkout.children)
     shown = family | {"offer": counter.offer, "wording": counter.wording, "error": None, "plan": None, "terms": ""}
@@ -96,13 +94,21 @@ async def _sign(home: District, caller: Parent, class_id: UUID, child_id: UUID, 
 async def _refused(
     request: Request, caller: Parent, home: District, class_id: UUID, error: DomainError, terms: str, typed: TypedChild
 ) -> Response:
-    """The page again, with the text for the same terms, or for those of the plan that is offered: what is read there is what is signed."""
-    checkout = await _checkout(request, caller, home, class_id)
+    """The page again, with the text for the same terms, or for those of the plan that is offered: what is read there is what is signed.
+
+    Terms that no longer fit what is offered give way to all of it at once.
+    """
+    checkout = await checkout_of(request, caller, home, class_id)
     plan: LegalPlan | None = error.facts.get("plan")
     wording, plan_wording = checkout.counter.wording, None
+    kept: Terms | None = None
     async with snapshot(home) as session:
-        if terms:
-            wording = await accepting.offered(session, class_id, carried(terms))
+        try:
+            if chosen := carried(terms):
+                wording = await accepting.offered(session, class_id, chosen)
+                kept = chosen
+        except DomainError as stale:
+            error = stale
         if plan and plan.terms:
             plan_wording = await accepting.offered(session, class_id, plan.terms)
     return render(
@@ -114,26 +120,10 @@ async def _refused(
         error=error,
         plan=plan,
         child_id=typed.chosen,
-        terms=terms,
+        terms=TermsInput.of(kept).model_dump_json() if kept else "",
+        way=kept.way if kept else "once",
+        charges=kept.charges if kept else (),
         wording=wording,
         plan_wording=plan_wording,
         plan_terms=TermsInput.of(plan.terms).model_dump_json() if plan and plan.terms else "",
     )
-
-
-async def _checkout(request: Request, caller: Parent, home: District, class_id: UUID) -> Checkout:
-    return await cast(Checkouts, request.app.state.checkouts).checkout(home, caller.guardian_id, class_id)
-
-
-def family_of(checkout: Checkout, typed: TypedChild) -> dict[str, Any]:
-    """What the page's template must know of the family; `radios` are its children, ready to be shown."""
-    first = str(checkout.children[0].id) if checkout.children else NEW_CHILD
-    chosen = typed if typed.chosen else TypedChild(first)
-    radios = environment.get_template("family.html").module.child_radios  # type: ignore[attr-defined]
-    return {
-        "children": checkout.children,
-        "typed": chosen,
-        "new_child": NEW_CHILD,
-        "consent_text": consenting.consent_text(),
-        "radios": cast(Markup, radios(checkout.children, chosen)),
-    }

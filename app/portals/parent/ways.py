@@ -1,24 +1,20 @@
 """付款方式: the same class paid in several charges, or lesson by lesson after each was taught."""
 
-from typing import Literal, cast, get_args
-from uuid import UUID
+from typing import Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from app import clock
 from app.contracts import accepting, rules
-from app.contracts.checkout import Checkout, Checkouts
 from app.contracts.queries import Offer
 from app.contracts.terms import Terms, Way
-from app.db import District
 from app.portals.edge import Home, ParentCaller, snapshot
 from app.portals.fields import PathId
 from app.portals.pages import render, see_other
 from app.portals.parent.children import TypedChild
-from app.portals.parent.signing import family_of
+from app.portals.parent.counter import checkout_of, family_of
 from app.portals.parent.terms import TermsInput
-from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1/parent", tags=["parent"])
@@ -33,7 +29,7 @@ class Ways(BaseModel):
 @api.get("/classes/{class_id}/ways", summary="Ways to pay for a class")
 async def ways(request: Request, class_id: PathId, caller: ParentCaller, home: Home) -> Ways:
     """Terms to sign with as they are: at once, by the month where the lessons are in several, and each lesson after it was taught."""
-    offer = (await _checkout(request, caller, home, class_id)).counter.offer
+    offer = (await checkout_of(request, caller, home, class_id)).counter.offer
     known = [terms_of(offer, way) for way in get_args(Way)]
     return Ways(items=[TermsInput.of(terms) for terms in known if terms])
 
@@ -41,7 +37,7 @@ async def ways(request: Request, class_id: PathId, caller: ParentCaller, home: H
 @router.get("/classes/{class_id}/enrol/{way}")
 async def enrolment(request: Request, class_id: PathId, way: Literal["parts", "later"], caller: ParentCaller, home: Home) -> Response:
     """Which child joins the class, paid in this way, and what is to be signed?"""
-    checkout = await _checkout(request, caller, home, class_id)
+    checkout = await checkout_of(request, caller, home, class_id)
     terms = terms_of(checkout.counter.offer, way)
     if terms is None:
         why = "课次都在一个月内，不分期" if way == "parts" else "不提供先学后付"
@@ -69,7 +65,3 @@ def terms_of(offer: Offer, way: Way) -> Terms | None:
     if way == "later":
         return rules.afterwards(offer.lessons) if offer.view.most_unpaid else None
     return rules.monthly(offer.lessons, clock.today()) if way == "parts" else rules.once(offer.lessons, clock.today())
-
-
-async def _checkout(request: Request, caller: Parent, home: District, class_id: UUID) -> Checkout:
-    return await cast(Checkouts, request.app.state.checkouts).checkout(home, caller.guardian_id, class_id)

@@ -52,6 +52,7 @@ class FiledClass(BaseModel):
     listed_price_fen: int
     lesson_count: int
     lesson_minutes: int
+    most_unpaid: int = Field(description="Lessons that may be taught and not paid yet; 0: only paid in advance")
     seats: int
     starts_on: date
     ends_on: date

@@ -1,7 +1,7 @@
-"""缺口与补足: money that waits for a ruling while a book has a shortfall, and refunds that wait for money. JSON and pages."""
+"""缺口与补足: money that waits for a ruling while a book is short, and refunds that wait for money or an officer. JSON and pages."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
@@ -12,10 +12,12 @@ from app.payments import queries as payments
 from app.payments import ruling as rulings
 from app.payments.ruling import ReceiptRuling
 from app.portals.edge import Home, Once, Read, SupervisionCaller
-from app.portals.fields import Listed, PageByTime, PathId, Text, listed
+from app.portals.fields import Listed, PageByTime, PathId, PathNo, Text, listed
 from app.portals.pages import render
 from app.portals.staff import carry_out
+from app.portals.supervision.views import ReasonInput
 from app.refunds import queries as refunds
+from app.supervision import service
 
 api = APIRouter(prefix="/api/v1/supervision", tags=["supervision"])
 pages = APIRouter(prefix="/supervision/receipts", include_in_schema=False)
@@ -48,7 +50,7 @@ class ReceiptRulingInput(BaseModel):
 
 
 class WaitingRefundItem(BaseModel):
-    """A refund of an old contract (存量) that waits until its institution has funded it."""
+    """A refund of an old contract (存量) that waits until its institution has funded it, or until an officer has decided about it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -57,9 +59,16 @@ class WaitingRefundItem(BaseModel):
     institution_id: UUID
     institution_name: str
     amount_fen: int
-    status: str = Field(description="waiting")
+    status: str = Field(description="waiting or held")
     payee_known: bool
     approved_at: datetime
+
+
+class RefundStatus(BaseModel):
+    """A refund after a decision."""
+
+    refund_no: str
+    status: str
 
 
 @api.get("/receipts", summary="Money from unknown payers that waits for a ruling")
@@ -84,13 +93,37 @@ async def waiting_refunds(caller: SupervisionCaller, session: Read, paging: Page
     return listed([WaitingRefundItem.model_validate(each) for each in found], [(each.approved_at, each.id) for each in found], paging)
 
 
+@api.get("/held-refunds", summary="Refunds of old contracts that wait for an officer")
+async def held_refunds(caller: SupervisionCaller, session: Read, paging: PageByTime) -> Listed[WaitingRefundItem]:
+    """Newest first: they go to an account that a guardian named, and cross an alarm line."""
+    found = await refunds.held_refunds(session, paging.after, paging.more)
+    return listed([WaitingRefundItem.model_validate(each) for each in found], [(each.approved_at, each.id) for each in found], paging)
+
+
+@api.post("/refunds/{refund_no}/release", summary="Let a held refund go to the bank")
+async def release_refund(refund_no: PathNo, body: ReasonInput, caller: SupervisionCaller, once: Once) -> RefundStatus:
+    """Held → cleared."""
+    async with once.transaction() as session:
+        await service.release_refund(session, caller, refund_no, body.reason)
+        return await once.answer(RefundStatus(refund_no=refund_no, status="cleared"))
+
+
+@api.post("/refunds/{refund_no}/reject", summary="End a held refund unpaid")
+async def reject_refund(refund_no: PathNo, body: ReasonInput, caller: SupervisionCaller, once: Once) -> RefundStatus:
+    """Held → rejected; the bank never hears of it, and its lessons return to the contract."""
+    async with once.transaction() as session:
+        await service.reject_refund(session, caller, refund_no, body.reason)
+        return await once.answer(RefundStatus(refund_no=refund_no, status="rejected"))
+
+
 @pages.get("")
 async def receipts_page(request: Request, caller: SupervisionCaller, session: Read, paging: PageByTime) -> Response:
-    """Both."""
+    """All of them."""
     found = await payments.receipts_to_rule(session, paging.after, paging.more)
     page = listed(found, [(each.decided_at, each.movement_id) for each in found], paging)
     waiting = [] if paging.after else await refunds.waiting_refunds(session)
-    return render(request, "supervision/receipts.html", page=page, waiting=waiting, is_first=paging.after is None)
+    held = [] if paging.after else await refunds.held_refunds(session)
+    return render(request, "supervision/receipts.html", page=page, waiting=waiting, held=held, is_first=paging.after is None)
 
 
 @pages.post("/{movement_id}/ruling")
@@ -107,4 +140,22 @@ async def rule_here(
         await rulings.rule_on_receipt(session, caller, movement_id, ruling, reason)
 
     done = "已用于补足缺口" if ruling == "made_good" else "已裁决退回，将由银行原路退回"
+    return await carry_out(home, act, back="/supervision/receipts", done=done)
+
+
+@pages.post("/refunds/{refund_no}/decision")
+async def decide_refund(
+    refund_no: PathNo,
+    caller: SupervisionCaller,
+    home: Home,
+    decision: Annotated[Literal["release", "reject"], Form()],
+    reason: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Let a held refund go, or end it unpaid."""
+    decide = service.release_refund if decision == "release" else service.reject_refund
+
+    async def act(session: AsyncSession) -> None:
+        await decide(session, caller, refund_no, reason)
+
+    done = "已放行，等待发送银行" if decision == "release" else "已驳回，课时退回合同"
     return await carry_out(home, act, back="/supervision/receipts", done=done)

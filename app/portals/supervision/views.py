@@ -87,6 +87,7 @@ class OverviewView(BaseModel):
     institutions: int
     open_alerts: dict[str, int] = Field(description="By level: yellow, red")
     held_payouts: int
+    held_refunds: int = Field(description="Of old contracts, to accounts that guardians named")
     open_disputes: int
     applications: int = Field(description="入库申请 that wait for a decision")
     changes: int = Field(description="机构变更 that wait for one")
