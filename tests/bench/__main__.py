@@ -23,9 +23,8 @@ ROUNDS = 5
 SECONDS = 2.0
 
 
-async def speeds() -> Results:
+async def speeds(results: Results) -> None:
     """Everything that is measured on a district of a usual size."""
-    results = Results("Side by side on this machine, medians of rounds")
     _law(results)
     async with ground() as here:
         await here.database(DATABASE, confirming.SIZE)
@@ -35,7 +34,6 @@ async def speeds() -> Results:
         await _books(here, results)
         await _search(here, results)
         await _import(here, results)
-    return results
 
 
 def _law(results: Results) -> None:
@@ -128,7 +126,11 @@ def main() -> None:
             with asyncio.Runner(loop_factory=fast_loop()) as runner:
                 runner.run(year.year(Path(*folder) if folder else settings().data_dir)).show()
         case _:
-            asyncio.run(speeds()).show()
+            results = Results("Side by side on this machine, medians of rounds")
+            try:
+                asyncio.run(speeds(results))
+            finally:
+                results.show()
 
 
 if __name__ == "__main__":

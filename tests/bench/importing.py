@@ -89,9 +89,9 @@ def _teacher(number: int) -> list[str]:
 
 def _class(number: int) -> list[str]:
     first_on, hour = _monday() + timedelta(days=number % 5), 8 + number % _A_DAY
-    held = [f"{hour:02d}:00", f"{hour:02d}:45", "10", "1", "是", "", "45"]
+    held = [f"{hour:02d}:00", f"{hour:02d}:45", "10", "1", "否", "", "45"]
     place = ["线下", "", "", str(first_on), ""]
-    return [f"美术{number}班", "美术", f"C{number:012d}", *place, *held, "20", "1000", "1200", "素描入门"]
+    return [f"美术{number}班", "美术", f"C{number:012d}", *place, *held, "20", "1000", "1200", "素描入门", ""]
 
 
 def _student(number: int) -> list[str]:
