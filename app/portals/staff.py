@@ -4,13 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import money
 from app.db import District
-from app.errors import BadInput, Conflict, Refused
+from app.errors import BadInput, Conflict, DomainError, Refused
 from app.money import allocate
+from app.portals.edge import snapshot
 from app.portals.pages import see_other
 
 BAR_WIDTH = 1000
@@ -72,4 +73,22 @@ async def carry_out(district: District, act: Callable[[AsyncSession], Awaitable[
             await act(session)
     except (BadInput, Conflict, Refused) as refused:
         return see_other(back, refused.message_zh, "danger")
+    return see_other(back, done)
+
+
+async def carry_out_or_show(
+    district: District,
+    act: Callable[[AsyncSession], Awaitable[object]],
+    again: Callable[[AsyncSession, DomainError], Awaitable[Response]],
+    *,
+    back: str,
+    done: str,
+) -> Response:
+    """The same, but where it is refused `again` shows the form anew, with what was typed and what is wrong."""
+    try:
+        async with district.transaction() as session:
+            await act(session)
+    except (BadInput, Conflict, Refused) as refused:
+        async with snapshot(district) as session:
+            return await again(session, refused)
     return see_other(back, done)

@@ -1,10 +1,9 @@
 """Contracts that were signed before there were charges have one each."""
 
-from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import districts
+from tests.upgrading import upgrade
 
 SCHEMA = "d510198"
 OF_BEFORE = """
@@ -44,21 +43,15 @@ CHARGES = text("""
 """)
 
 
-def upgraded_to(connection: Connection, revision: str) -> None:
-    config = districts._config("district")
-    config.attributes.update(connection=connection, schema=SCHEMA)
-    command.upgrade(config, revision)
-
-
 async def test_each_contract_of_before_has_one_charge(owner_url: str) -> None:
     engine = create_async_engine(owner_url)
     try:
         async with engine.connect() as connection:
             await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgraded_to, "0008")
+            await connection.run_sync(upgrade, SCHEMA, "0008")
             for statement in filter(str.strip, OF_BEFORE.split(";")):
                 await connection.exec_driver_sql(statement)
-            await connection.run_sync(upgraded_to, "head")
+            await connection.run_sync(upgrade, SCHEMA, "head")
             found = (await connection.execute(CHARGES)).all()
             await connection.rollback()
     finally:

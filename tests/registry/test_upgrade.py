@@ -1,10 +1,9 @@
 """Classes that were entered before filing began survive the upgrade, also where their teacher was in two places at once."""
 
-from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import districts
+from tests.upgrading import upgrade
 
 SCHEMA = "d510199"
 OF_BEFORE = """
@@ -24,21 +23,15 @@ CLASSES = text("SELECT mode, price_fen, listed_price_fen, lesson_minutes, materi
 SESSIONS = text("SELECT status, teacher_id, room FROM class_session")
 
 
-def upgraded_to(connection: Connection, revision: str) -> None:
-    config = districts._config("district")
-    config.attributes.update(connection=connection, schema=SCHEMA)
-    command.upgrade(config, revision)
-
-
 async def test_classes_of_before_survive(owner_url: str) -> None:
     engine = create_async_engine(owner_url)
     try:
         async with engine.connect() as connection:
             await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgraded_to, "0004")
+            await connection.run_sync(upgrade, SCHEMA, "0004")
             for statement in filter(str.strip, OF_BEFORE.split(";")):
                 await connection.exec_driver_sql(statement)
-            await connection.run_sync(upgraded_to, "head")
+            await connection.run_sync(upgrade, SCHEMA, "head")
             found = (await connection.execute(CLASSES)).all()
             sessions = (await connection.execute(SESSIONS)).all()
             await connection.rollback()

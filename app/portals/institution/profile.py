@@ -9,12 +9,12 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import District
-from app.errors import BadInput, Conflict, DomainError, Refused
-from app.portals.edge import Home, InstitutionCaller, Once, Read, Write, snapshot
+from app.errors import DomainError
+from app.portals.edge import Home, InstitutionCaller, Once, Read, Write
 from app.portals.entries import CampusFields, CampusItem, ChangeInput, ChangeItem, ContactFields, EntryView
 from app.portals.fields import NOBODY, CalendarDate, Listed, PageByTime, PathId, listed
-from app.portals.pages import render, see_other
-from app.portals.staff import carry_out, typed_date
+from app.portals.pages import render
+from app.portals.staff import carry_out, carry_out_or_show, typed_date
 from app.registry import changes, institutions
 from app.registry import institution_queries as registry
 from app.registry.changes import ChangeDraft, ChangeKind
@@ -168,13 +168,11 @@ async def _carry_out(
     typed: Mapping[str, str],
 ) -> Response:
     """Do it, or show the page again with what was typed and what is wrong."""
-    try:
-        async with home.transaction() as session:
-            await act(session)
-    except (BadInput, Conflict, Refused) as refused:
-        async with snapshot(home) as session:
-            return await _page(request, session, caller, refused, typed)
-    return see_other(_PAGE, done)
+
+    async def again(session: AsyncSession, refused: DomainError) -> Response:
+        return await _page(request, session, caller, refused, typed)
+
+    return await carry_out_or_show(home, act, again, back=_PAGE, done=done)
 
 
 async def _page(

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import District
-from app.errors import BadInput, Conflict, DomainError, Refused
+from app.errors import DomainError
 from app.portals.bank_desk import ask_balance, check_change
 from app.portals.edge import Home, Read, SupervisionCaller, snapshot
 from app.portals.fields import PageByTime, PathId, listed
 from app.portals.pages import render, see_other
-from app.portals.staff import carry_out, typed_date, typed_whole
+from app.portals.staff import carry_out, carry_out_or_show, typed_date, typed_whole
 from app.portals.supervision.registers import ChangeState
 from app.registry import changes, institutions, teachers
 from app.registry import institution_queries as registry
@@ -228,13 +228,11 @@ async def _carry_out(
     typed: Mapping[str, str],
 ) -> Response:
     """Do it, or show the entry again with what was typed and what is wrong."""
-    try:
-        async with home.transaction() as session:
-            await act(session)
-    except (BadInput, Conflict, Refused) as refused:
-        async with snapshot(home) as session:
-            return await _entry_page(request, session, institution_id, refused, typed)
-    return see_other(_page_of(institution_id), done)
+
+    async def again(session: AsyncSession, refused: DomainError) -> Response:
+        return await _entry_page(request, session, institution_id, refused, typed)
+
+    return await carry_out_or_show(home, act, again, back=_page_of(institution_id), done=done)
 
 
 async def _entry_page(
