@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -14,6 +14,12 @@ from app.lessons import owing, rules
 from app.registry.models import ClassSession
 from app.security import InstitutionStaff
 
+_CLOSE = text("""
+    UPDATE class_session SET status = 'delivered', delivered_at = :now, attended = held.attended
+    FROM unnest(CAST(:sessions AS uuid[]), CAST(:attended AS int[])) AS held (id, attended)
+    WHERE class_session.id = held.id AND class_session.status = 'scheduled' AND class_session.ends_at <= :now
+    RETURNING class_session.id
+""")
 _MARK = text("""
     UPDATE lesson SET status = CASE WHEN came.lesson_id IS NULL THEN 'missed' ELSE 'delivered' END, changed_at = :now
     FROM unnest(CAST(:paid AS uuid[])) AS paid (lesson_id)
@@ -46,14 +52,9 @@ async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> 
         if now < class_session.ends_at:
             raise Refused("lessons.too_early", "课次结束后才能登记上课")
     await owing.lock_contracts(session, ids)
-    moved = await session.scalars(
-        update(ClassSession)
-        .where(ClassSession.id.in_(ids), ClassSession.status == "scheduled", ClassSession.ends_at <= now)
-        .values(status="delivered", delivered_at=now)
-        .returning(ClassSession.id)
-        .execution_options(synchronize_session=False)
-    )
-    done = set(moved)
+    came = {delivery.class_session_id: set(delivery.attended) for delivery in deliveries}
+    counts = {"sessions": list(came), "attended": [len(children) for children in came.values()], "now": now}
+    done = set(await session.scalars(_CLOSE, counts))
     for class_session_id in ids:
         if class_session_id not in done:
             raise rules.not_deliverable(known[class_session_id].status)
@@ -67,7 +68,7 @@ async def deliver_all(session: AsyncSession, deliveries: Sequence[Delivery]) -> 
     ).all()
     paid = {(row.class_session_id, row.student_id): row.id for row in places if row.status == "scheduled"}
     agreed = {(row.class_session_id, row.student_id): row.id for row in places if row.status == "agreed"}
-    attended = [(delivery.class_session_id, student_id) for delivery in deliveries for student_id in set(delivery.attended)]
+    attended = [(class_session_id, student_id) for class_session_id, children in came.items() for student_id in children]
     strangers = [place for place in attended if place not in paid and place not in agreed]
     if strangers:
         raise Refused("lessons.not_paid", "到课名单中有人在本课次没有已缴费的课时", count=len(strangers))

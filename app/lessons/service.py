@@ -69,14 +69,14 @@ async def deliver(
     class_session = await session.get(ClassSession, class_session_id, populate_existing=True)
     if class_session is None or class_session.institution_id != staff.institution_id:
         raise NotFound("lessons.session_not_found", "没有这个课次")
-    now = clock.now()
+    now, attended = clock.now(), set(attended_student_ids)
     if now < class_session.ends_at:
         raise Refused("lessons.too_early", "课次结束后才能登记上课")
     await owing.lock_contracts(session, [class_session_id])
     moved = await session.scalar(
         update(ClassSession)
         .where(ClassSession.id == class_session_id, ClassSession.status == "scheduled", ClassSession.ends_at <= now)
-        .values(status="delivered", delivered_at=now)
+        .values(status="delivered", delivered_at=now, attended=len(attended))
         .returning(ClassSession.id)
     )
     if moved is None:
@@ -84,7 +84,6 @@ async def deliver(
     lessons = await lifecycle.lock_lessons(session, Lesson.class_session_id == class_session_id)
     paid = [lesson for lesson in lessons if lesson.status == "scheduled"]
     agreed = [lesson for lesson in lessons if lesson.status == "agreed"]
-    attended = set(attended_student_ids)
     strangers = attended - {lesson.student_id for lesson in (*paid, *agreed)}
     if strangers:
         raise Refused("lessons.not_paid", "到课名单中有人在本课次没有已缴费的课时", count=len(strangers))

@@ -264,6 +264,7 @@ class ClassSession(Base):
         UniqueConstraint("class_id", "number"),
         Check("ends_at > starts_at", name="times"),
         one_of("status", "scheduled", "delivered", "cancelled"),
+        Check("(attended IS NOT NULL) = (status = 'delivered')", name="attended"),
         Index(None, "institution_id", "starts_at"),
         ExcludeConstraint(
             (text("uuid_range(teacher_id, teacher_id, '[]')"), "&&"),
@@ -293,6 +294,8 @@ class ClassSession(Base):
     room: Mapped[str | None]
     status: Mapped[str]
     delivered_at: Mapped[datetime | None]
+    attended: Mapped[int | None] = mapped_column(Integer)
+    """How many children came, once it is delivered."""
 
 
 @event.listens_for(ClassSession.__table__, "before_create")

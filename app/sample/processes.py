@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -101,6 +102,13 @@ async def mock_bank(
         if control is not None:
             await control.aclose()
         await _stop(process)
+
+
+def collect_rarely() -> None:
+    """Keep what is loaded out of garbage collection and look for garbage a seventieth as often: long work makes much, and few cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 def fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -20,7 +20,7 @@ from app.sample.diary import Diary, Simulation
 from app.sample.ground import Addresses, refuse_configured_database
 from app.sample.installation import STAFF, Installation
 from app.sample.plan import ENROLS_AT
-from app.sample.processes import mock_bank
+from app.sample.processes import collect_rarely, mock_bank
 from app.sample.report import Report, closing_report, show
 from app.sample.stage import Stage
 from app.sample.troupe import PARTS, Brief, Troupe, distant
@@ -160,6 +160,7 @@ async def _play(diary: Diary, addresses: Addresses, place: str, bank_url: str, c
         troupes: list[Troupe] = [briefs[0].schools(stage, diary.paid_fen)]
         for brief in briefs[1:]:
             troupes.append(await stack.enter_async_context(distant(brief, installation.log(f"troupe-{diary.code}"))))
+        collect_rarely()
         play = Play(diary, stage, troupes, Authorities(stage, simulation.seed, await _officer(stage, installation)))
         with progress(diary, console) as advance:
             await play.run(advance)

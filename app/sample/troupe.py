@@ -17,7 +17,7 @@ from app.sample import ground
 from app.sample.actors import Act, School, Schools
 from app.sample.diary import Simulation
 from app.sample.plan import plan_institution
-from app.sample.processes import Child, Ended, fast_loop, spoken_to
+from app.sample.processes import Child, Ended, collect_rarely, fast_loop, spoken_to
 from app.sample.stage import Stage
 from bank_adapters.mock_bank.client import MockBank
 from bank_adapters.mock_bank.control import MockBankControl
@@ -118,6 +118,7 @@ async def distant(brief: Brief, log: Path) -> AsyncIterator[Distant]:
 async def _serve(brief: Brief) -> None:
     async with brief.stage() as stage:
         schools = brief.schools(stage)
+        collect_rarely()
         while line := await asyncio.to_thread(sys.stdin.readline):
             told = json.loads(line)
             clock.set_to(datetime.fromisoformat(told["at"]))

@@ -37,9 +37,10 @@ SELECT id, institution_id, bench_id({began}, 4, i), '创意美术', '美术', {p
     ({began})::date + 1, ({began})::date + {lessons}, 'opened', {began}, {began}, '登记'
 FROM bench_class;
 
-INSERT INTO class_session (id, class_id, institution_id, number, starts_at, ends_at, status, delivered_at)
+INSERT INTO class_session (id, class_id, institution_id, number, starts_at, ends_at, status, delivered_at, attended)
 SELECT bench_id({began}, 6, (n - 1) * {lessons} + k), id, institution_id, k, {began} + k * interval '1 day' - interval '2 hours',
-    {began} + k * interval '1 day' - interval '1 hour', 'delivered', {began} + k * interval '1 day' - interval '30 minutes'
+    {began} + k * interval '1 day' - interval '1 hour', 'delivered', {began} + k * interval '1 day' - interval '30 minutes',
+    least({seats}, {families} - (n - 1) % {classes} * {seats})
 FROM bench_class CROSS JOIN generate_series(1, {lessons}) AS k;
 
 -- f counts within the institution, n in the district; one class takes {seats} families.

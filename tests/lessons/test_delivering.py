@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from app.banking.collections import ask_collection
 from app.errors import Conflict, NotFound, Refused
@@ -10,6 +11,7 @@ from app.ids import uuid7
 from app.lessons import service as lessons
 from app.lessons.delivering import Delivery, deliver_all
 from app.payments import jobs as payment_jobs
+from app.registry.models import ClassSession
 from tests.school import Family, School, found_school
 from tests.world import World
 
@@ -120,6 +122,9 @@ async def test_a_whole_day_is_marked_at_once_or_not_at_all(school: School) -> No
     assert (await school.states(came))[:2] == ["scheduled", "scheduled"]
     async with school.world.district.transaction() as session:
         assert await deliver_all(session, [first, second]) == 4
+    async with school.world.district.reading() as session:
+        held = await session.scalars(select(ClassSession.attended).where(ClassSession.delivered_at.is_not(None)))
+        assert held.all() == [1, 1]
     assert (await school.states(came))[:3] == ["delivered", "delivered", "scheduled"]
     assert (await school.states(absent))[:3] == ["missed", "missed", "scheduled"]
     assert await school.states(unpaid) == ["reserved"] * 4

@@ -25,7 +25,7 @@ BREAKS = {
     "UPDATE lesson SET status = 'delivered' WHERE status = 'confirmed'": {"lessons.confirmed_is_released"},
     "UPDATE lesson SET status = 'disputed' WHERE status = 'delivered'": {"lessons.disputed_is_open"},
     "UPDATE lesson SET status = 'delivered' WHERE status = 'disputed'": {"lessons.disputed_is_open"},
-    "UPDATE class_session SET status = 'scheduled'": {"lessons.taught_when_delivered"},
+    "UPDATE class_session SET status = 'scheduled', attended = NULL": {"lessons.taught_when_delivered"},
     "UPDATE lesson SET status = 'scheduled' WHERE status = 'delivered'": {"lessons.taught_when_delivered"},
     "UPDATE refund SET amount_fen = amount_fen + 1": {"refunds.amount_is_its_lines"},
     "UPDATE refund SET funded_at = now() WHERE funded_at IS NULL": {"refunds.waits_for_funds"},
