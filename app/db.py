@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import structlog
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -24,10 +25,13 @@ from sqlalchemy import (
     event,
     literal,
 )
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
+from app.errors import DomainError
+
+K = TypeVar("K")
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -36,6 +40,7 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 _ASKED_AFTER_SECONDS = 30
+_log = structlog.get_logger()
 _TYPES = {str: Text(), datetime: DateTime(timezone=True), date: Date(), UUID: Uuid(), bytes: LargeBinary(), int: BigInteger()}
 
 
@@ -98,6 +103,24 @@ class District:
         """The rows of one statement, which is a transaction by itself: one round trip where a session needs three."""
         async with self._at_once.connect() as connection:
             return (await connection.execute(statement, values)).all()
+
+    async def one_by_one(self, job: str, keys: Iterable[K], act: Callable[[AsyncSession, K], Awaitable[int]]) -> int:
+        """Act on each in a transaction of its own; the sum of what the acts return.
+
+        One that fails is logged with the job's name and stops no other; only a lost connection ends all.
+        """
+        done = 0
+        for key in keys:
+            try:
+                async with self.transaction() as session:
+                    done += await act(session, key)
+            except DomainError as refused:
+                _log.warning("jobs.item_refused", job=job, district=self.code, row=str(key), code=refused.code)
+            except Exception as failed:
+                if isinstance(failed, DBAPIError) and failed.connection_invalidated:
+                    raise
+                _log.exception("jobs.item_failed", job=job, district=self.code, row=str(key))
+        return done
 
     @property
     def engine(self) -> AsyncEngine:

@@ -2,19 +2,17 @@
 
 from uuid import UUID
 
-import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.models import Charge, Contract, Lesson
-from app.db import District
+from app.db import District, district_of
 from app.ids import uuid7
 from app.lessons import service
 from app.lessons.service import Consent
 from app.security import Parent
 
 _BATCH = 100
-_log = structlog.get_logger()
 
 
 async def confirm_paid(district: District) -> int:
@@ -25,17 +23,10 @@ async def confirm_paid(district: District) -> int:
     """
     async with district.reading() as session:
         paid = (await session.scalars(select(Charge.id).where(Charge.to_confirm).order_by(Charge.id).limit(_BATCH))).all()
-    confirmed = 0
-    for charge_id in paid:
-        try:
-            async with district.transaction() as session:
-                confirmed += await _confirm(session, district.code, charge_id)
-        except Exception:
-            _log.exception("lessons.confirm_failed", district=district.code, charge_id=str(charge_id))
-    return confirmed
+    return await district.one_by_one("lessons.confirm_paid", paid, _confirm)
 
 
-async def _confirm(session: AsyncSession, district: str, charge_id: UUID) -> int:
+async def _confirm(session: AsyncSession, charge_id: UUID) -> int:
     """Confirm the lesson of one charge; 0 where another worker does."""
     waiting = select(Charge).where(Charge.id == charge_id, Charge.to_confirm)
     charge = await session.scalar(waiting.with_for_update(skip_locked=True, key_share=True))
@@ -43,7 +34,7 @@ async def _confirm(session: AsyncSession, district: str, charge_id: UUID) -> int
         return 0
     contract = await session.get_one(Contract, charge.contract_id)
     paid = select(Lesson.id).where(Lesson.contract_id == contract.id, Lesson.number.between(charge.first_lesson, charge.last_lesson))
-    payer = Parent(district, uuid7(), contract.guardian_id)
+    payer = Parent(district_of(session), uuid7(), contract.guardian_id)
     await service.confirm_all(session, [Consent(payer, (await session.scalars(paid)).all())])
     await session.execute(update(Charge).where(Charge.id == charge_id).values(to_confirm=False))
     return 1

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +17,6 @@ from app.refunds.models import Refund, RefundLine
 from app.security import SYSTEM
 
 _BATCH = 100
-_log = structlog.get_logger()
 
 
 async def restore_unpaid(district: District) -> int:
@@ -37,14 +35,7 @@ async def restore_unpaid(district: District) -> int:
                 .limit(_BATCH)
             )
         ).all()
-    restored = 0
-    for refund_id in unpaid:
-        try:
-            async with district.transaction() as session:
-                restored += await _restore(session, refund_id)
-        except Exception:
-            _log.exception("refunds.restore_failed", district=district.code, refund_id=str(refund_id))
-    return restored
+    return await district.one_by_one("refunds.restore_unpaid", unpaid, _restore)
 
 
 async def fund(district: District) -> int:
@@ -54,14 +45,7 @@ async def fund(district: District) -> int:
     """
     async with district.reading() as session:
         covered = await funding.due(session, _BATCH)
-    funded = 0
-    for institution_id in covered:
-        try:
-            async with district.transaction() as session:
-                funded += await funding.fund(session, institution_id)
-        except Exception:
-            _log.exception("refunds.fund_failed", district=district.code, institution_id=str(institution_id))
-    return funded
+    return await district.one_by_one("refunds.fund", covered, funding.fund)
 
 
 async def _restore(session: AsyncSession, refund_id: UUID) -> bool:

@@ -82,14 +82,7 @@ async def free_unpaid(district: District) -> int:
                 .limit(_BATCH)
             )
         ).all()
-    freed = 0
-    for payout_id in unpaid:
-        try:
-            async with district.transaction() as session:
-                freed += await _free(session, payout_id)
-        except Exception:
-            _log.exception("settlement.free_failed", district=district.code, payout_id=str(payout_id))
-    return freed
+    return await district.one_by_one("settlement.free_unpaid", unpaid, _free)
 
 
 async def _free(session: AsyncSession, payout_id: UUID) -> bool:
