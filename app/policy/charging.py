@@ -62,7 +62,7 @@ def _split(pack: Pack, facts: SaleFacts) -> Iterator[Finding]:
     if rule is None or not facts.untaught:
         return
     advance = pack.find("charge.advance")
-    if advance is not None and advance.binding and len(facts.untaught) <= advance.limits["lesson"]:
+    if advance is not None and advance.binding and _renews(advance, facts):
         most, left = advance.limits["lesson"], len(facts.untaught)
         said = f"该科目剩余{left}课时，不超过{most}课时，可以续费，另算一次收费"
         yield found("charge.split", rule, "lesson", True, left, most, said)
@@ -75,6 +75,13 @@ def _split(pack: Pack, facts: SaleFacts) -> Iterator[Finding]:
         said = f"未上完的课时与本次收费合并计算，不得超过{yuan(limit_fen)}，合计{yuan(together_fen)}"
         yield found("charge.split", rule, "fen", together_fen <= limit_fen, together_fen, limit_fen, said)
     yield _split_span(rule, span, facts)
+
+
+def _renews(advance: Rule, facts: SaleFacts) -> bool:
+    """Few lessons are left of earlier charges, of each of which some have been taught: what was charged just now is not left over."""
+    on = facts.charged_on
+    begun = all(lesson.begun_on is None or on is None or lesson.begun_on < on for lesson in facts.untaught)
+    return begun and 1 <= len(facts.untaught) <= advance.limits["lesson"]
 
 
 def _split_span(rule: Rule, span: Rule, facts: SaleFacts) -> Finding:
@@ -92,13 +99,13 @@ def _advance(pack: Pack, facts: SaleFacts) -> Iterator[Finding]:
     if rule is None or facts.charged_on is None:
         return
     months, most, left = rule.limits["month"], rule.limits["lesson"], len(facts.untaught)
-    if 1 <= left <= most:
+    if _renews(rule, facts):
         said = f"该科目剩余{left}课时，不超过{most}课时，可以续费"
         yield found("charge.advance", rule, "lesson", True, left, most, said)
         return
     earliest_on = months_later(facts.first_on, -months)
     said = f"收费不得早于开课前{months}个月（{earliest_on}）"
-    said += f"，续费也可在剩余不超过{most}课时的时候，现剩余{left}课时" if left else f"，本次为{facts.charged_on}"
+    said += f"，续费也可在开课后、剩余不超过{most}课时的时候，现剩余{left}课时" if left else f"，本次为{facts.charged_on}"
     passed = facts.charged_on >= earliest_on
     yield found("charge.advance", rule, "date", passed, str(facts.charged_on), str(earliest_on), said)
 

@@ -30,11 +30,15 @@ class ClassFacts:
 
 @dataclass(frozen=True, slots=True)
 class PricedLesson:
-    """A lesson on its business date, with what is asked for it and its part of the posted price (fen)."""
+    """A lesson on its business date, with what is asked for it and its part of the posted price (fen).
+
+    `begun_on` is, of a lesson that is sold already, the business date of the first one that was charged together with it.
+    """
 
     on: date
     price_fen: int
     listed_fen: int | None = None
+    begun_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def nearest_plan(pack: Pack, facts: SaleFacts) -> Plan | None:
     charges: list[SaleFacts] = []
     sold, since = 0, facts.charged_on
     while sold < len(lessons):
-        charge = _next_charge(pack, facts, lessons, sold, since)
+        charge = _next_charge(pack, facts, lessons[sold:], charges, since)
         if charge is None:
             break
         charges.append(charge)
@@ -73,7 +73,7 @@ def charges_of(facts: SaleFacts, parts: Iterable[tuple[int, date]]) -> list[Sale
     charges: list[SaleFacts] = []
     sold = 0
     for count, on in parts:
-        untaught = charging.still_untaught([*facts.untaught, *facts.schedule[:sold]], facts.charged_on or on, on)
+        untaught = charging.still_untaught(_before(facts, charges), facts.charged_on or on, on)
         charges.append(_part(facts, facts.schedule[sold : sold + count], on, untaught, 0 if charges else facts.gift_lessons))
         sold += count
     return charges
@@ -142,19 +142,26 @@ def _within_lease(pack: Pack, facts: SaleFacts, lessons: Sequence[PricedLesson])
     return [each for each in lessons if not bound or ends_on is None or each.on <= ends_on]
 
 
-def _next_charge(pack: Pack, facts: SaleFacts, lessons: Sequence[PricedLesson], sold: int, since: date) -> SaleFacts | None:
-    """The longest run of the lessons not sold yet that may be charged before they begin, on the earliest day from `since` on."""
-    before = [*facts.untaught, *lessons[:sold]]
+def _before(facts: SaleFacts, charges: Sequence[SaleFacts]) -> list[PricedLesson]:
+    """What was sold before the sale, and with its first charges."""
+    return [*facts.untaught, *(replace(each, begun_on=charge.first_on) for charge in charges for each in charge.schedule)]
+
+
+def _next_charge(
+    pack: Pack, facts: SaleFacts, lessons: Sequence[PricedLesson], charges: Sequence[SaleFacts], since: date
+) -> SaleFacts | None:
+    """The longest run of the lessons not charged yet that may be charged before they begin, on the earliest day from `since` on."""
+    before = _before(facts, charges)
 
     def part(count: int, on: date) -> SaleFacts:
         untaught = charging.still_untaught(before, facts.charged_on or since, on)
-        return _part(facts, lessons[sold : sold + count], on, untaught, facts.gift_lessons if sold == 0 else 0)
+        return _part(facts, lessons[:count], on, untaught, 0 if charges else facts.gift_lessons)
 
     def short_enough(count: int) -> bool:
         return not _LENGTH & {finding.rule for finding in broken(_sale(pack, part(count, since)))}
 
-    days = _days_to_charge(pack, facts, lessons[sold].on, before, since)
-    for count in range(bisect_left(range(1, len(lessons) - sold + 1), True, key=lambda count: not short_enough(count)), 0, -1):
+    days = _days_to_charge(pack, facts, lessons[0].on, before, since)
+    for count in range(bisect_left(range(1, len(lessons) + 1), True, key=lambda count: not short_enough(count)), 0, -1):
         for on in days:
             if not broken(_sale(pack, wanted := part(count, on))):
                 return wanted

@@ -1,5 +1,6 @@
 """How early a charge may come, what counts together with it, and what it may not reach over."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -52,6 +53,20 @@ def test_what_is_overdue_counts_as_lessons_and_not_as_time() -> None:
 def test_a_renewal_at_its_time_is_a_charge_of_its_own() -> None:
     assert refused_by(LONGQUANYI, sale(60, untaught=lessons(20))) == []
     assert refused_by(NATION, sale(60, untaught=lessons(20))) == [("charge.split", "lesson")], "where nobody says when renewals may come"
+
+
+@pytest.mark.parametrize(("begun_on", "refused"), [("2025-08-31", []), ("2025-09-01", [("charge.split", "lesson")])])
+def test_what_was_charged_just_now_is_not_left_over(begun_on: str, refused: list[tuple[str, str]]) -> None:
+    """Twenty lessons are few, but where none of their charge has been taught, the next charge is a part of the same."""
+    left = [replace(each, begun_on=date.fromisoformat(begun_on)) for each in lessons(20)]
+    assert refused_by(LONGQUANYI, sale(60, untaught=left, charged_on=date(2025, 9, 1))) == refused
+
+
+def test_before_anything_was_taught_the_next_charge_waits_for_its_own_month() -> None:
+    left = [replace(each, begun_on=date(2025, 9, 1)) for each in lessons(1)]
+    early = sale(10, "2025-12-31", untaught=left, charged_on=date(2025, 9, 1))
+    assert verdicts(LONGQUANYI, early, "charge.advance") == [False]
+    assert verdicts(LONGQUANYI, replace(early, charged_on=date(2025, 9, 2)), "charge.advance") == [True]
 
 
 @pytest.mark.parametrize(("gifts", "passed"), [(0, True), (10, True), (11, False)])

@@ -71,6 +71,13 @@ def test_what_is_too_dear_is_charged_in_parts() -> None:
     assert refused_by(LONGQUANYI, plan.charges[1]) == []
 
 
+def test_the_second_part_waits_until_the_first_is_being_taught() -> None:
+    plan = planned(LONGQUANYI, sale(40, price_fen=25_000, charged_on=ON))
+    assert told(plan) == [("2025-09-01", 20, 500_000), ("2025-09-02", 20, 500_000)]
+    dear = planned(LONGQUANYI, sale(15, "2025-09-10", every=7, price_fen=100_000, charged_on=ON))
+    assert told(dear) == [("2025-09-01", 5, 500_000), ("2025-09-11", 5, 500_000), ("2025-10-16", 5, 500_000)]
+
+
 def test_what_comes_too_early_is_charged_later() -> None:
     plan = planned(LONGQUANYI, sale(10, "2025-12-15", charged_on=ON))
     assert (told(plan), plan.changes) == ([("2025-11-15", 10, 50_000)], ("later",))
