@@ -92,6 +92,13 @@ async def book_all(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Mov
     accounts = await _lock(session, lines)
     known = await _known(session, lines)
     fresh = [(accounts[account_id], line) for account_id in accounts for line in lines[account_id] if _key(account_id, line) not in known]
+    if stated:
+        # Movements before the ledger, in the order in which they are locked wherever receipts are matched.
+        for account_id in accounts:
+            for line in lines[account_id]:
+                if (found := known.get(_key(account_id, line))) is not None:
+                    found.stated_fen = line.amount_fen
+        await session.flush()
     instructions = await _instructions(session, fresh)
     postings: list[tuple[BankMovement, Posting]] = []
     rows = []
@@ -111,11 +118,6 @@ async def book_all(session: AsyncSession, lines: Mapping[UUID, Sequence[port.Mov
             newest[account.id] = line
     session.add_all(_balance_in(account_id, line) for account_id, line in newest.items())
     await _mark_paid(session, [row for row in rows if row.booked_as == "received" and row.reference])
-    if stated:
-        for account_id in accounts:
-            for line in lines[account_id]:
-                if (found := known.get(_key(account_id, line))) is not None:
-                    found.stated_fen = line.amount_fen
     await session.flush()
     return len(fresh)
 
