@@ -18,7 +18,7 @@ demo: .venv/serving ## Play the story against the running service and say where 
 	@exec $(BIN)/python -m app.cli demo
 
 test: check ## Run the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/developing ## Check style, types and the direction of imports
 	$(BIN)/ruff check

@@ -104,6 +104,21 @@ class District:
         async with self._at_once.connect() as connection:
             return (await connection.execute(statement, values)).all()
 
+    async def fetch(self, statement: str, *values: object) -> Sequence[Sequence[Any]]:
+        """The same for a statement with $1, $2 …, by the driver alone: without SQLAlchemy's cursor it takes half the time.
+
+        Raises the driver's errors, for a lost connection DBAPIError.
+        """
+        async with self._engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            try:
+                rows: Sequence[Sequence[Any]] = await driver.fetch(statement, *values)
+            except Exception as error:
+                if driver.is_closed():
+                    raise DBAPIError(None, None, error, connection_invalidated=True) from error
+                raise
+            return rows
+
     async def one_by_one(self, job: str, keys: Iterable[K], act: Callable[[AsyncSession, K], Awaitable[int]]) -> int:
         """Act on each in a transaction of its own; the sum of what the acts return.
 

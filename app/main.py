@@ -24,6 +24,7 @@ from app.portals import assets, auth, operations, problems, sign_in
 from app.portals.edge import Modes
 from app.portals.envelope import Envelope
 from app.portals.institution import api as institution_api
+from app.portals.institution import contracts as institution_contracts
 from app.portals.institution import filing as institution_filing
 from app.portals.institution import importing as institution_importing
 from app.portals.institution import pages as institution_pages
@@ -69,6 +70,8 @@ from app.supervision.stream import Feeds
 
 # A request tries them in this order: what families call most stands first.
 ROUTERS = (
+    public_search.api,
+    public_search.pages,
     parent_api.router,
     parent_pages.router,
     parent_notices.api,
@@ -78,8 +81,6 @@ ROUTERS = (
     parent_rescheduling.api,
     parent_trials.api,
     parent_timetable.api,
-    public_search.api,
-    public_search.pages,
     public_pages.router,
     operations.router,
     assets.router,
@@ -95,6 +96,7 @@ ROUTERS = (
     institution_profile.api,
     institution_teachers.api,
     institution_trials.api,
+    institution_contracts.api,
     institution_importing.api,
     institution_filing.router,
     settlement_api.router,
@@ -116,6 +118,7 @@ ROUTERS = (
     institution_pages.router,
     institution_profile.pages,
     institution_teachers.pages,
+    institution_contracts.pages,
     institution_importing.pages,
     settlement_pages.router,
     supervision_pages.router,
@@ -130,6 +133,8 @@ ROUTERS = (
     supervision_classes.pages,
 )
 _GRACE_SECONDS = 10
+_GARBAGE_LOOKED_FOR_AFTER = 10_000
+"""New objects; Python looks after 700, twice in every request."""
 _log = structlog.get_logger()
 
 
@@ -156,10 +161,8 @@ def create_app(configured: Settings, database: Database | None = None, banks: Ba
         responses={"4XX": {"description": "Refused", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}},
     )
     app.state.settings = configured
-    app.state.stopping = asyncio.Event()
-    app.state.sms = sms.from_settings(configured.sms)
     if database is not None:
-        _attach(app, database, banks)
+        attach(app, configured, database, banks)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
@@ -167,7 +170,11 @@ def create_app(configured: Settings, database: Database | None = None, banks: Ba
     return app
 
 
-def _attach(app: FastAPI, database: Database, banks: Banks | None) -> None:
+def attach(app: FastAPI, configured: Settings, database: Database, banks: Banks | None) -> None:
+    """Let the application serve from a database and banks, with nothing left of what it served from before."""
+    app.state.settings = configured
+    app.state.stopping = asyncio.Event()
+    app.state.sms = sms.from_settings(configured.sms)
     app.state.database = database
     app.state.banks = banks
     app.state.modes = Modes(database)
@@ -184,11 +191,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await _refuse_unsafe_start(database, configured)
         banks = await Banks.of(database, configured)
-        _attach(app, database, banks)
+        attach(app, configured, database, banks)
         try:
             # What has been loaded by now stays: looking through it again and again would stop every request for a tenth of a second.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(_GARBAGE_LOOKED_FOR_AFTER)
             yield
         finally:
             await app.state.feeds.aclose()

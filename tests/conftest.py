@@ -1,6 +1,7 @@
-"""A real PostgreSQL for every test: a fresh database each, cloned from a migrated one."""
+"""A real PostgreSQL for every test: a database each that is as a migrated template is."""
 
 import base64
+import gc
 import os
 import secrets
 import tempfile
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app import clock, districts
+from app import clock, districts, security
 from app import settings as settings_module
 from app.banking.banks import Banks
 from app.db import Database, District
@@ -22,18 +23,33 @@ from app.ledger import jobs as ledger_jobs
 from app.ledger.check import check_books
 from bank_adapters.mock_bank.client import MockBank
 from tests.bank_process import BankProcess
+from tests.databases import Copy, Databases, Server
 from tests.world import SCHOOL_MORNING, World
 
 DISTRICT = "510112"
 TEMPLATE = "escrow_template"
 CONNECTION = "mock"
+SERVER = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+wal_level = minimal
+max_wal_senders = 0
+autovacuum = off
+"""
 API_KEY = secrets.token_hex(16)
 NOTICE_SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+FULL_HASHER = security._hasher
+QUICK_HASHER = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))
+"""Argon2 as the service has it, but not at its cost."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "broken_books: the test breaks the books on purpose, so they are not checked at its end")
     config.addinivalue_line("markers", "books_of(*slices): the test posts by hand, so only these slices' invariants can hold at its end")
+    config.addinivalue_line("markers", "own_database: the test does to the database's connections what no other test may find done")
     os.environ.update(
         ESCROW_SECRET_KEY=secrets.token_urlsafe(32),
         ESCROW_DATA_KEY=base64.b64encode(secrets.token_bytes(32)).decode(),
@@ -41,10 +57,23 @@ def pytest_configure(config: pytest.Config) -> None:
         ESCROW_PUBLIC_URL="http://escrow.test",
     )
     settings_module.settings.cache_clear()
+    security._hasher = lambda: QUICK_HASHER
     # Rich tracebacks print every local variable: half a minute for one expected fault.
     structlog.configure(
         processors=[structlog.stdlib.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take long begins first, so that no process ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What has been loaded by now stays, and need not be looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -54,26 +83,10 @@ def postgres() -> Iterator[EmbeddedPostgres | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="escrow-test-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "pg", extra_config="fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
+        server = EmbeddedPostgres(Path(folder) / "pg", extra_config=SERVER)
         server.start()
         yield server
         server.stop()
-
-
-class Server:
-    """Addresses on the test server by role and database."""
-
-    def __init__(self, postgres: EmbeddedPostgres | None) -> None:
-        self._postgres = postgres
-        self.embedded = postgres
-        self._password = "test"
-
-    def url(self, role: str, database: str) -> str:
-        if self._postgres is not None:
-            return self._postgres.url("postgres" if role == "admin" else role, database)
-        admin = make_url(os.environ["ESCROW_TEST_ADMIN_URL"]).set(database=database)
-        chosen = admin if role == "admin" else admin.set(username=role, password=self._password)
-        return chosen.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
@@ -93,16 +106,24 @@ async def admin(server: Server) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+@pytest.fixture(scope="session")
+async def databases(server: Server, admin: AsyncEngine) -> AsyncIterator[Databases]:
+    made = Databases(server, admin, f"{TEMPLATE}_{os.getpid()}", DISTRICT)
+    yield made
+    await made.aclose()
+
+
 @pytest.fixture
-async def database_name(server: Server, admin: AsyncEngine) -> AsyncIterator[str]:
-    """A fresh database, dropped at the end."""
-    name = f"escrow_{secrets.token_hex(6)}"
-    async with admin.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}_{os.getpid()} OWNER escrow_owner STRATEGY FILE_COPY"))
-        # A clone has its template's tables, not its template's database rights.
-        await connection.execute(text(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"))
-        yield name
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+async def copy(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Copy]:
+    """A database as the template is: one of its own for a test that may leave more than rows there."""
+    own = request.node.get_closest_marker("own_database") or not {"owner_url", "app_url"}.isdisjoint(request.fixturenames)
+    async with databases.fresh() if own else databases.lend() as made:
+        yield made
+
+
+@pytest.fixture
+def database_name(copy: Copy) -> str:
+    return copy.name
 
 
 @pytest.fixture
@@ -116,11 +137,9 @@ def app_url(server: Server, database_name: str) -> str:
 
 
 @pytest.fixture
-async def database(app_url: str) -> AsyncIterator[Database]:
+def database(copy: Copy) -> Database:
     """The database as the application's role sees it."""
-    made = Database(app_url, pool_size=20)
-    yield made
-    await made.aclose()
+    return copy.database
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from app.refunds import service as refunds
 from app.refunds.models import Refund
 from app.settlement import service as settlement
 from app.settlement.models import Payout
+from app.supervision import service as supervision
 from tests.school import LESSON_FEN, Family, School
 from tests.world import CONNECTION, World
 
@@ -63,6 +64,13 @@ async def ask_back(school: School, family: Family, payee: PayeeDraft | None = PA
     async with school.world.district.transaction() as session:
         [refund] = await refunds.request(session, family.parent, family.contract.id, "不学了", payee)
         return refund
+
+
+async def release(school: School, refund: Refund, reason: str = "已电话核实收款账户") -> None:
+    """An officer lets a held refund go, and the bank pays it."""
+    async with school.world.district.transaction() as session:
+        await supervision.release_refund(session, school.world.officer(), refund.refund_no, reason)
+    await school.world.work()
 
 
 async def open_payee(world: World) -> None:

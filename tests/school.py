@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,8 @@ from app.contracts.terms import ChargeTerms, Terms
 from app.lessons import service as lessons
 from app.lessons.service import Outcome
 from app.policy.packs import Pack, pack_for
+from app.registry import class_sessions
+from app.registry.clashes import Meeting
 from app.registry.courses import course_of
 from app.registry.models import ClassSession, Guardianship, Institution, Student, TrainingClass
 from app.security import InstitutionStaff, Parent
@@ -92,6 +94,17 @@ class School:
             present = [family.student.id for family in attending]
             await lessons.deliver(session, self.staff, self.sessions[number - 1].id, present)
 
+    async def cancel(self, number: int) -> None:
+        """A class session falls out and has no new day."""
+        async with self.world.district.transaction() as session:
+            await class_sessions.cancel_session(session, self.staff, self.sessions[number - 1].id, "教师生病")
+
+    async def replace(self, number: int, starts_at: datetime) -> None:
+        """A cancelled class session is held at another time, for an hour."""
+        async with self.world.district.transaction() as session:
+            planned = Meeting(starts_at, starts_at + timedelta(hours=1), self.training_class.teacher_id, None, None)
+            await class_sessions.replace_session(session, self.staff, self.sessions[number - 1].id, planned, "补课")
+
     async def confirm(self, family: Family, *numbers: int) -> list[tuple[str, int]]:
         """The guardian confirms lessons by number: what became of each, and the fen that it released."""
         async with self.world.district.transaction() as session:
@@ -120,9 +133,9 @@ class School:
         return parent
 
 
-async def found_school(world: World, lesson_count: int = 4, seats: int = 20, most_unpaid: int = 2) -> School:
+async def found_school(world: World, lesson_count: int = 4, seats: int = 20, most_unpaid: int = 2, kind: str = "arts") -> School:
     """Enter an institution and open its class."""
-    institution = await world.institution()
+    institution = await world.institution(kind=kind)
     training_class = await world.training_class(institution, lesson_count, LESSON_FEN * lesson_count, seats, most_unpaid=most_unpaid)
     async with world.district.reading() as session:
         course = await course_of(session, training_class.id)

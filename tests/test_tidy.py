@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,12 @@ def python_files(*places: str) -> list[Path]:
 
 
 def offences(detect: Detector, files: list[Path]) -> list[str]:
-    return [
-        f"{path.relative_to(ROOT)}:{line}: {what}" for path in files for line, what in detect(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    return [f"{path.relative_to(ROOT)}:{line}: {what}" for path in files for line, what in detect(parsed(path))]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def commits(tree: ast.Module) -> Iterator[Offence]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import clock, sealing
+from app import clock, crypto, sealing
 from app.banking.models import Payee
 from app.errors import BadInput
 from app.ids import uuid7
@@ -37,6 +37,12 @@ async def add_payee(session: AsyncSession, draft: PayeeDraft) -> Payee:
     session.add(payee)
     await session.flush()
     return payee
+
+
+def masked(payee: Payee) -> str:
+    """A kept account as people check it against what they are told: `6217****0001 王*长`. Raises crypto.Unreadable."""
+    account_no, holder_name = account_of(payee.id, payee.account_enc)
+    return f"{crypto.mask_account(account_no)} {crypto.mask_name(holder_name)}"
 
 
 def account_of(payee_id: UUID, account_enc: bytes) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """What we tell the banks, written down before it is told; and the inbox for what they tell us."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -46,7 +46,7 @@ class RefundOrder:
 
 @dataclass(frozen=True, slots=True)
 class RepaymentOrder:
-    """Money to go out of the ledger account `source` (its code) to a payee: none came from there that it could go back against."""
+    """Money to go out of the ledger account `source` (its code) to a payee: none came from anywhere, or it could not go back there."""
 
     reference: str
     book_id: UUID
@@ -173,53 +173,38 @@ async def instruct_refund(
     return instruction
 
 
-async def instruct_refunds(session: AsyncSession, orders: Sequence[RefundOrder], posted_by: str) -> list[Instruction]:
-    """The same for several refunds in their order, all or none; the error's `item` is the first one that is refused."""
-    originals = select(BankMovement.id, BankMovement.bank_account_id).where(BankMovement.id.in_({order.original for order in orders}))
-    accounts = {movement_id: account_id for movement_id, account_id in await session.execute(originals)}
-    rows = [
-        Instruction(
-            id=uuid7(),
-            reference=order.reference,
-            book_id=order.book_id,
-            bank_account_id=accounts[order.original],
-            purpose="refund",
-            source=order.source,
-            amount_fen=order.amount_fen,
-            original_movement_id=order.original,
-            status="cleared",
-        )
-        for order in orders
-    ]
-    return await _reserve(session, "refund_reserved", rows, posted_by)
+async def instruct_refunds(session: AsyncSession, orders: Sequence[RefundOrder | RepaymentOrder], posted_by: str) -> list[Instruction]:
+    """The same for several refunds in their order, all or none; the error's `item` is the first one that is refused.
 
+    One to a payee leaves custody for an account that somebody named, so it is drafted, until supervision clears or holds it.
 
-async def instruct_repayments(session: AsyncSession, orders: Sequence[RepaymentOrder], posted_by: str) -> list[Instruction]:
-    """Reserve money of one book or several for payees, out of the supervised accounts. All or none.
-
-    It leaves custody for an account that somebody named, so it is drafted, until supervision clears or holds it.
-
-    Raises NotFound, Refused `ledger.insufficient_funds`.
+    Raises NotFound for a payee of a book without an account.
     """
-    supervised = (BankAccount.book_id.in_({order.book_id for order in orders}), BankAccount.role == "supervised")
-    accounts = {row.book_id: row.id for row in await session.execute(select(BankAccount.book_id, BankAccount.id).where(*supervised))}
-    if any(order.book_id not in accounts for order in orders):
+    originals = {order.original for order in orders if isinstance(order, RefundOrder)}
+    books = {order.book_id for order in orders if isinstance(order, RepaymentOrder)}
+    paid_into = select(BankMovement.id, BankMovement.bank_account_id).where(BankMovement.id.in_(originals))
+    supervised = select(BankAccount.book_id, BankAccount.id).where(BankAccount.book_id.in_(books), BankAccount.role == "supervised")
+    accounts = {key: account_id for key, account_id in await session.execute(paid_into.union_all(supervised))}
+    if not accounts.keys() >= books:
         raise _no_account()
-    rows = [
-        Instruction(
-            id=uuid7(),
-            reference=order.reference,
-            book_id=order.book_id,
-            bank_account_id=accounts[order.book_id],
-            purpose="refund",
-            source=order.source,
-            amount_fen=order.amount_fen,
-            payee_id=order.payee_id,
-            status="drafted",
-        )
-        for order in orders
-    ]
-    return await _reserve(session, "refund_reserved", rows, posted_by)
+    return await _reserve(session, "refund_reserved", [_refund(order, accounts) for order in orders], posted_by)
+
+
+def _refund(order: RefundOrder | RepaymentOrder, accounts: Mapping[UUID, UUID]) -> Instruction:
+    """`accounts` has the bank account of each original movement, and that of each book."""
+    if isinstance(order, RefundOrder):
+        route = {"bank_account_id": accounts[order.original], "original_movement_id": order.original, "status": "cleared"}
+    else:
+        route = {"bank_account_id": accounts[order.book_id], "payee_id": order.payee_id, "status": "drafted"}
+    return Instruction(
+        id=uuid7(),
+        reference=order.reference,
+        book_id=order.book_id,
+        purpose="refund",
+        source=order.source,
+        amount_fen=order.amount_fen,
+        **route,
+    )
 
 
 async def instruct_payout(session: AsyncSession, *, reference: str, book_id: UUID, amount_fen: int, posted_by: str) -> Instruction:

@@ -151,7 +151,7 @@ async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[Wan
 
 async def enter(session: AsyncSession, importer: Importer, plan: Filings, report: Report) -> None:
     """File them all."""
-    for part in parts(plan.filings, 100):
+    for part in parts(plan.filings, 500):
         await classes.file_classes(session, importer.actor, importer.institution_id, part)
         await report.step(len(part))
 

@@ -12,12 +12,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.bulk.cells import Column, Line, unfit
-from app.bulk.kinds import Importer, Kind, Report, Row
-from app.bulk.students import CHILD, Child, child_of, own_guardians, told
+from app.bulk.kinds import Importer, Kind, Report, Row, parts
+from app.bulk.students import AT_A_TIME, CHILD, Child, by_family, child_of, own_guardians, told
 from app.contracts import old_stock
-from app.contracts.old_stock import MOST_AT_ONCE, OldContract, Place
-from app.errors import BadInput, DomainError
-from app.payments.old_stock import recognise
+from app.contracts.old_stock import Entered, OldContract, Place
+from app.errors import DomainError
+from app.payments.old_stock import post, take_over
 from app.registry import families
 
 COLUMNS = (
@@ -58,39 +58,52 @@ def draft(line: Line) -> OldRow:
 
 async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[OldRow]], report: Report) -> OldContracts:
     """Find each row's class and child, and give it a seat there; what does not fit is refused."""
-    if len(rows) > MOST_AT_ONCE:
-        raise BadInput("contracts.old_how_many", f"一次最多导入 {MOST_AT_ONCE} 份存量合同，请分成几个文件")
     known = await old_stock.places(session, importer.institution_id)
     by_name: dict[str, list[UUID]] = defaultdict(list)
     for class_id, place in known.items():
         by_name[place.course.training_class.name].append(class_id)
-    ids = await own_guardians(session, importer, {row.draft.child.phone for row in rows})
-    children = await families.recognise(session, [replace(row.draft.child.draft, guardian_id=ids[row.draft.child.phone]) for row in rows])
+    children = await _children(session, importer, rows, report)
     found = []
-    for row, child in zip(rows, children, strict=True):
+    for row in rows:
+        child = children[row.line.number]
         try:
             if isinstance(child, DomainError):
                 raise told(child)
-            class_id = _seated(known, by_name, row.draft, child.id)
-            found.append((row.draft, class_id))
+            found.append((row.draft, _seated(known, by_name, row.draft, child)))
         except DomainError as refused:
             report.refuse(row.line, refused)
-        await report.step()
     return OldContracts(found)
 
 
 async def enter(session: AsyncSession, importer: Importer, plan: OldContracts, report: Report) -> None:
-    """Enter the families that are new, and recognise all old contracts in one posting."""
-    guardians = await families.guardians_for_phones(session, [row.child.phone for row, _ in plan.rows])
-    drafts = [replace(row.child.draft, guardian_id=guardian.id) for (row, _), guardian in zip(plan.rows, guardians, strict=True)]
-    students = await families.enter_students(session, drafts, by_name=True)
-    old = [
-        OldContract(class_id, guardian.id, student.id, row.lesson_count, row.amount_fen, row.ends_on)
-        for (row, class_id), guardian, student in zip(plan.rows, guardians, students, strict=True)
-    ]
-    await recognise(session, importer.institution_id, old, importer.actor)
-    for _ in plan.rows:
-        await report.step()
+    """Enter the families that are new and all old contracts, and recognise these together."""
+    known = await old_stock.places(session, importer.institution_id)
+    entered: list[Entered] = []
+    for part in parts(plan.rows, AT_A_TIME):
+        guardians = await families.guardians_for_phones(session, [row.child.phone for row, _ in part])
+        drafts = [replace(row.child.draft, guardian_id=guardian.id) for (row, _), guardian in zip(part, guardians, strict=True)]
+        students = await families.enter_students(session, drafts, by_name=True)
+        old = [
+            OldContract(class_id, guardian.id, student.id, row.lesson_count, row.amount_fen, row.ends_on)
+            for (row, class_id), guardian, student in zip(part, guardians, students, strict=True)
+        ]
+        entered += await take_over(session, known, old)
+        await report.step(len(part))
+    await post(session, importer.institution_id, entered, importer.actor)
+
+
+async def _children(
+    session: AsyncSession, importer: Importer, rows: Sequence[Row[OldRow]], report: Report
+) -> dict[int, UUID | DomainError]:
+    """The children by the numbers of their rows, or why there is none."""
+    found: dict[int, UUID | DomainError] = {}
+    for part in by_family(rows, lambda row: row.draft.child.phone):
+        ids = await own_guardians(session, importer, {row.draft.child.phone for row in part})
+        drafts = [replace(row.draft.child.draft, guardian_id=ids[row.draft.child.phone]) for row in part]
+        for row, child in zip(part, await families.recognise(session, drafts), strict=True):
+            found[row.line.number] = child if isinstance(child, DomainError) else child.id
+        await report.step(len(part))
+    return found
 
 
 def _seated(known: Mapping[UUID, Place], by_name: Mapping[str, Sequence[UUID]], row: OldRow, child_id: UUID) -> UUID:

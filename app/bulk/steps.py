@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -83,6 +83,12 @@ async def take(district: District, upload_id: UUID, told: Told | None = None) ->
     return 1
 
 
+async def _plan_for_many(session: AsyncSession) -> None:
+    """A connection's plans, those of foreign keys too, may be from when the tables were small: then every row would read them whole."""
+    await session.execute(text("SET LOCAL enable_seqscan = off"))
+    await session.execute(text("DISCARD PLANS"))
+
+
 class _Step:
     """One step of one upload under its lease."""
 
@@ -113,6 +119,7 @@ class _Step:
         """All rows or none."""
         try:
             async with self._district.transaction() as session:
+                await _plan_for_many(session)
                 await institutions.lock(session, self._importer.institution_id)
                 await self._refuse_repeated(session)
                 drafted = await self._drafted(await service.rows_of(session, self._upload.id))

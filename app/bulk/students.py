@@ -4,7 +4,7 @@ They are entered without anybody's consent: before a guardian has signed in and 
 An institution learns nothing of families with whom it has no contract: they look like strangers, and what they said of their child stands.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import crypto
 from app.bulk.cells import Column, Line, unfit
-from app.bulk.kinds import Importer, Kind, Report, Row, parts
+from app.bulk.kinds import D, Importer, Kind, Report, Row, parts
 from app.contracts.families import with_contracts
 from app.errors import BadInput, DomainError
 from app.ids import uuid7
@@ -76,7 +76,7 @@ async def own_guardians(session: AsyncSession, importer: Importer, phones: Colle
 async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[Child]], report: Report) -> Children:
     """A child that stands twice in the file is refused, and of the institution's own families one with another month of birth."""
     known = 0
-    for part in _by_family(rows):
+    for part in by_family(rows, lambda row: row.draft.phone):
         ids = await own_guardians(session, importer, {row.draft.phone for row in part})
         found = await families.recognise(session, [replace(row.draft.draft, guardian_id=ids[row.draft.phone]) for row in part])
         first: dict[int, int] = {}
@@ -103,11 +103,11 @@ async def enter(session: AsyncSession, importer: Importer, plan: Children, repor
         await report.step(len(part))
 
 
-def _by_family(rows: Sequence[Row[Child]]) -> Iterator[list[Row[Child]]]:
+def by_family(rows: Sequence[Row[D]], phone_of: Callable[[Row[D]], str]) -> Iterator[list[Row[D]]]:
     """The rows in parts of a bounded size, all of a family in one."""
-    part: list[Row[Child]] = []
-    for row in sorted(rows, key=lambda row: (row.draft.phone, row.line.number)):
-        if len(part) >= AT_A_TIME and row.draft.phone != part[-1].draft.phone:
+    part: list[Row[D]] = []
+    for row in sorted(rows, key=lambda row: (phone_of(row), row.line.number)):
+        if len(part) >= AT_A_TIME and phone_of(row) != phone_of(part[-1]):
             yield part
             part = []
         part.append(row)

@@ -1,6 +1,6 @@
 """A contract's text: shown before signing, accepted word for word, kept with its hash, and read again by its family."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,13 +18,14 @@ from app.contracts.judging import Judged
 from app.contracts.models import Contract, ContractDocument, ContractText
 from app.contracts.rules import SoldCharge
 from app.contracts.terms import Terms, Way
-from app.crypto import Unreadable, mask_phone
+from app.crypto import Unreadable, mask_name, mask_phone
 from app.db import district_of
 from app.errors import Conflict, NotFound, Refused
 from app.policy.packs import pack_for
 from app.registry.courses import Course, course_of
 from app.registry.families import ERASED
-from app.registry.models import Campus, Teacher, TrainingClass
+from app.registry.models import Campus, Student, Teacher, TrainingClass
+from app.registry.queries import HIDDEN
 
 _PARTIES = text("""
     SELECT contract.id, student.id AS student_id, student.name_enc, guardian.id AS guardian_id, guardian.phone_enc
@@ -59,7 +60,10 @@ class Signing:
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:
-    """A contract's text as its family reads it; `whole` is False once the lines about the parties are erased."""
+    """A contract's text as a party reads it; `whole` is False once the lines about the parties are erased.
+
+    `sha256` is of the text as it was accepted, with the child's name in clear.
+    """
 
     contract_id: UUID
     contract_no: str
@@ -119,23 +123,19 @@ async def document_of(session: AsyncSession, guardian_id: UUID, contract_id: UUI
     contract = await session.get(Contract, contract_id)
     await check_own(session, [(guardian_id, contract)])
     assert contract is not None
-    joined = select(ContractDocument, ContractText).join(ContractText, ContractText.sha256 == ContractDocument.text_sha256)
-    found = (await session.execute(joined.where(ContractDocument.id == contract_id))).one_or_none()
-    if found is None:
-        return None
-    kept, said = found
-    parties = None if kept.parties_enc is None else sealing.unseal(kept.parties_enc, "contract_document", "parties_enc", kept.id)
-    if parties is not None and document.hash_of(said.text, parties) != kept.sha256:
-        raise Unreadable("the text of a contract is not the accepted one")
-    return DocumentView(
-        contract_id=contract.id,
-        contract_no=contract.contract_no,
-        template=said.template,
-        text=said.text + (parties if parties is not None else f"\n签署记录\n合同编号：{contract.contract_no}\n学员与乙方：{ERASED}\n"),
-        sha256=kept.sha256,
-        accepted_at=kept.accepted_at,
-        whole=parties is not None,
-    )
+    return await _view(session, contract)
+
+
+async def document_of_institution(session: AsyncSession, institution_id: UUID, contract_id: UUID) -> DocumentView | None:
+    """The institution's copy of its own contract: the child's name is masked, as everywhere that it may look, and all else the same.
+
+    None and raised is what `document_of` says.
+    """
+    contract = await session.get(Contract, contract_id)
+    if contract is None or contract.institution_id != institution_id:
+        raise NotFound("contracts.not_found", "没有这份合同")
+    hidden = (await session.get_one(Student, contract.student_id)).hidden_at is not None
+    return await _view(session, contract, lambda name: HIDDEN if hidden else mask_name(name))
 
 
 async def forget(session: AsyncSession, *, students: Collection[UUID] = (), guardians: Collection[UUID] = ()) -> None:
@@ -165,6 +165,28 @@ class _Common:
             charges=charges,
             pack=pack_for(self.district, clock.today()),
         )
+
+
+async def _view(session: AsyncSession, contract: Contract, name_masked: Callable[[str], str] | None = None) -> DocumentView | None:
+    joined = select(ContractDocument, ContractText).join(ContractText, ContractText.sha256 == ContractDocument.text_sha256)
+    found = (await session.execute(joined.where(ContractDocument.id == contract.id))).one_or_none()
+    if found is None:
+        return None
+    kept, said = found
+    parties = None if kept.parties_enc is None else sealing.unseal(kept.parties_enc, "contract_document", "parties_enc", kept.id)
+    if parties is not None and document.hash_of(said.text, parties) != kept.sha256:
+        raise Unreadable("the text of a contract is not the accepted one")
+    if parties is not None and name_masked is not None:
+        parties = document.masked_parties(parties, name_masked)
+    return DocumentView(
+        contract_id=contract.id,
+        contract_no=contract.contract_no,
+        template=said.template,
+        text=said.text + (parties if parties is not None else f"\n签署记录\n合同编号：{contract.contract_no}\n学员与乙方：{ERASED}\n"),
+        sha256=kept.sha256,
+        accepted_at=kept.accepted_at,
+        whole=parties is not None,
+    )
 
 
 async def _known(session: AsyncSession, courses: Mapping[UUID, Course]) -> dict[UUID, _Common]:

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, select, text
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import lifecycle, rules
 from app.contracts.models import Charge, Contract, Lesson
 from app.db import fixed
-from app.registry.models import ClassSession
+from app.registry.institutions import may_sell
+from app.registry.models import ClassSession, Institution
 
 _OF_CHARGE = (Lesson.contract_id == Charge.contract_id) & Lesson.number.between(Charge.first_lesson, Charge.last_lesson)
 _LAPSE = text("""
@@ -38,45 +39,57 @@ _LAPSE_LESSONS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A charge that may be paid now; `until` is when (UTC) it lapses, None for a first charge and while its lessons have no day."""
+    """A charge that may be paid now; `until` is when (UTC) it lapses.
+
+    None for a first one, for one that is paid after its lesson, and while the institution may not take it.
+    """
 
     charge: Charge
     until: datetime | None
 
 
 async def due_of(session: AsyncSession, contracts: Collection[Contract]) -> dict[UUID, Due]:
-    """By contract, all locked, the charge that is to be paid next, where it has opened or its lesson was taught."""
-    planned = select(Charge).where(Charge.contract_id.in_({contract.id for contract in contracts}), Charge.status == "planned")
+    """By contract, all locked, the charge that is to be paid next, where it has opened or its lesson was taught.
+
+    A later charge whose lessons all wait for a new day is passed over until one has it.
+    """
+    begins = _first_begins()
+    planned = select(Charge, begins, may_sell(), Institution.sells_again_at).join(Institution, Institution.id == Charge.institution_id)
+    planned = planned.where(Charge.contract_id.in_({contract.id for contract in contracts}), Charge.status == "planned")
+    planned = planned.where((Charge.number == 1) | begins.is_not(None))
     if after := {contract.id for contract in contracts if contract.way == "later"}:
         planned = planned.where(Charge.contract_id.not_in(after) | exists(select(Lesson.id).where(_OF_CHARGE, Lesson.status == "owed")))
-    waiting: dict[UUID, Charge] = {}
-    for charge in await session.scalars(planned.order_by(Charge.number), execution_options={"populate_existing": True}):
-        waiting.setdefault(charge.contract_id, charge)
-    due = {contract_id: charge for contract_id, charge in waiting.items() if contract_id in after or charge.opens_on <= clock.today()}
-    begins = await _begins(session, [charge for charge in due.values() if charge.number > 1 and charge.contract_id not in after])
-    return {
-        contract_id: Due(charge, rules.lapses_at(begins[charge.id], charge.due_on) if charge.id in begins else None)
-        for contract_id, charge in due.items()
-    }
+    waiting: dict[UUID, Due] = {}
+    found = await session.execute(planned.order_by(Charge.number), execution_options={"populate_existing": True})
+    for charge, begins_at, sells, sells_again_at in found:
+        bound = sells and charge.number > 1 and charge.contract_id not in after
+        until = rules.lapses_at(begins_at, charge.due_on, sells_again_at) if bound else None
+        waiting.setdefault(charge.contract_id, Due(charge, until))
+    return {contract_id: due for contract_id, due in waiting.items() if contract_id in after or due.charge.opens_on <= clock.today()}
 
 
 def overdue() -> ColumnElement[bool]:
-    """Charges after the first, unpaid although their first lesson has begun; what was moved to before the agreed day has that day left."""
-    agreed = (Charge.due_on < clock.today()) | (ClassSession.starts_at >= clock.day_bounds(clock.today())[0])
-    begun = (ClassSession.starts_at <= clock.now()) & (ClassSession.status != "cancelled") & agreed
-    sessions = select(Lesson.id).join(ClassSession, ClassSession.id == Lesson.class_session_id).where(_OF_CHARGE, begun).correlate(Charge)
-    return (Charge.status == fixed("planned")) & (Charge.due_on <= clock.today()) & (Charge.number > 1) & exists(sessions)
+    """Planned charges after the first that are over unpaid by now, as `rules.lapses_at` says, whether or not one before them is.
+
+    What the institution may not take, families do not fail to pay.
+    """
+    begins, today = _first_begins(), clock.today()
+    again = Institution.sells_again_at.is_(None) | (Institution.sells_again_at <= clock.now() - rules.PAYABLE_AFTER_PAUSE)
+    payable = exists(select(Institution.id).where(Institution.id == Charge.institution_id, may_sell(), again).correlate(Charge))
+    agreed = (Charge.due_on < today) | (begins >= clock.day_bounds(today)[0])
+    return (Charge.status == fixed("planned")) & (Charge.due_on <= today) & (Charge.number > 1) & (begins <= clock.now()) & agreed & payable
 
 
-async def lapse_overdue(session: AsyncSession, contracts: Sequence[Contract], waiting: Collection[UUID]) -> int:
+async def lapse_overdue(session: AsyncSession, contracts: Sequence[Contract]) -> int:
     """Give up the overdue charges of these locked contracts, with every charge after them; of how many contracts.
 
-    A contract goes on with what is paid. `waiting` are the charges whose open payment the caller has seen under the lock.
+    A contract goes on with what is paid. The caller has made sure, under the lock, that no payment of them is open.
     """
-    now, due = clock.now(), await due_of(session, contracts)
-    late = [each.charge for each in due.values() if each.until and each.until <= now and each.charge.id not in waiting]
-    await _lapse(session, [charge.contract_id for charge in late], [charge.number for charge in late])
-    return len(late)
+    of_these = Charge.contract_id.in_([contract.id for contract in contracts])
+    late = select(Charge.contract_id, func.min(Charge.number)).where(of_these, overdue()).group_by(Charge.contract_id)
+    first = {contract_id: number for contract_id, number in await session.execute(late)}
+    await _lapse(session, list(first), list(first.values()))
+    return len(first)
 
 
 async def give_up(session: AsyncSession, contract_ids: Sequence[UUID]) -> bool:
@@ -108,15 +121,7 @@ async def _lapse(session: AsyncSession, contract_ids: Sequence[UUID], numbers: S
     return bool(lapsed)
 
 
-async def _begins(session: AsyncSession, charges: Sequence[Charge]) -> dict[UUID, datetime]:
-    """By charge, when the first of its lessons begins as it is planned now."""
-    if not charges:
-        return {}
-    rows = await session.execute(
-        select(Charge.id, func.min(ClassSession.starts_at))
-        .join(Lesson, _OF_CHARGE)
-        .join(ClassSession, ClassSession.id == Lesson.class_session_id)
-        .where(Charge.id.in_([charge.id for charge in charges]), ClassSession.status != "cancelled")
-        .group_by(Charge.id)
-    )
-    return {charge_id: begins_at for charge_id, begins_at in rows}
+def _first_begins() -> ScalarSelect[datetime]:
+    """When the first of a charge's lessons begins as it is planned now; none while all of them wait for a new day."""
+    sessions = select(func.min(ClassSession.starts_at)).join(Lesson, Lesson.class_session_id == ClassSession.id)
+    return sessions.where(_OF_CHARGE, ClassSession.status != fixed("cancelled")).correlate(Charge).scalar_subquery()

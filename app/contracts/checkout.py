@@ -2,21 +2,24 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.contracts import accepting, queries
+from app.contracts import accepting, judging, queries
 from app.contracts.document import Wording
+from app.contracts.judging import LegalPlan
 from app.contracts.queries import Offer
 from app.db import District
-from app.errors import NotFound
+from app.errors import NotFound, Refused
 from app.gathering import Gathering
 from app.registry import consenting, families
+from app.registry.courses import course_of
 from app.registry.models import Student
 
 AT_ONCE = 2
@@ -28,7 +31,8 @@ KEPT = 512
 # A row's xmin names its version: what was made of the same versions needs no new look. Sessions that have begun fall out by themselves,
 # and where money goes (bank_account) never changes within a row.
 _LOOK = text("""
-    SELECT asked.class_id, asked.guardian_id, concat_ws(' ', c.xmin, i.xmin, t.xmin, p.xmin, b.id, coming.versions) AS version,
+    SELECT asked.class_id, asked.guardian_id,
+        concat_ws(' ', c.xmin, i.xmin, t.xmin, p.xmin, b.id, coming.versions, days.versions) AS version,
         taken.seats, family.ids, family.names, family.months, family.agreed
     FROM unnest(CAST(:classes AS uuid[]), CAST(:guardians AS uuid[])) AS asked (class_id, guardian_id)
     JOIN training_class c ON c.id = asked.class_id AND c.status NOT IN ('filed', 'refused')
@@ -40,6 +44,10 @@ _LOOK = text("""
         SELECT string_agg(s.xmin::text, ' ' ORDER BY s.number) AS versions FROM class_session s
         WHERE s.class_id = c.id AND s.starts_at > :now AND s.status <> 'cancelled'
     ) AS coming
+    CROSS JOIN LATERAL (
+        SELECT string_agg(d.xmin::text, ' ' ORDER BY d.on_date) AS versions FROM business_day d
+        WHERE i.kind = 'subject' AND d.on_date BETWEEN c.starts_on AND c.ends_on
+    ) AS days
     CROSS JOIN LATERAL (
         SELECT count(*) AS seats FROM contract k WHERE k.class_id = c.id AND k.status IN ('created', 'agreed', 'paid')
     ) AS taken
@@ -66,11 +74,19 @@ class Child:
 class Counter:
     """What is the same for all who stand before a class: what joining it now would buy, and what the contract would say.
 
-    The same object for as long as nothing of it changes; `wording` is None when no lesson is left.
+    The same object for as long as nothing of it changes; `wording` is None when no lesson is left. Where the law forbids everybody to
+    buy all of it at once, `refusal` says why, and `planned` is what a contract on its nearest legal plan would say, if it can be signed.
     """
 
     offer: Offer
     wording: Wording | None
+    refusal: Refused | None = None
+    planned: Wording | None = None
+
+    @property
+    def plan(self) -> LegalPlan | None:
+        """The nearest legal plan to what is refused."""
+        return self.refusal.facts.get("plan") if self.refusal else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +122,23 @@ class _Checkouts:
         known = self._made.get(class_id)
         if known is None or known[:2] != (version, clock.today()):
             async with self._district.reading() as session:
-                offer = await queries.public_offer(session, class_id)
-                wording = await accepting.offered(session, class_id) if offer.lessons else None
-            known = self._made[class_id] = version, clock.today(), Counter(offer, wording)
+                known = self._made[class_id] = version, clock.today(), await _made(session, class_id)
         self._made.move_to_end(class_id)
         while len(self._made) > KEPT:
             self._made.popitem(last=False)
         return known[2]
+
+
+async def _made(session: AsyncSession, class_id: UUID) -> Counter:
+    offer = await queries.public_offer(session, class_id)
+    if not offer.lessons:
+        return Counter(offer, None)
+    wording = await accepting.offered(session, class_id)
+    refusal = await judging.refusal_for_all(session, await course_of(session, class_id), offer.lessons)
+    counter = Counter(offer, wording, refusal)
+    if counter.plan is None or counter.plan.terms is None:
+        return counter
+    return replace(counter, planned=await accepting.offered(session, class_id, counter.plan.terms))
 
 
 class Checkouts:

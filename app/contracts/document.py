@@ -4,7 +4,8 @@ The terms name no family, so what is common to a class stands once; the lines ab
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.registry.models import Campus, Institution, Teacher, TrainingClass
 CURRENT = "1"
 """The template of new contracts. One that somebody has accepted never changes: a new wording is a new file."""
 _TEXTS = Path(__file__).parent / "documents"
+_STUDENT = re.compile("^(学员：)(.+)$", re.MULTILINE)
 _UNITS = {"day": "日", "workday": "个工作日", "month": "个月"}
 _DEADLINES = {
     "refund.before": "开课前申请的，全额退还，在 {}内办结。",
@@ -104,6 +106,13 @@ def parties_of(parties: Parties, wording: Wording) -> str:
         findings=parties.findings,
         text_sha256=wording.sha256.hex(),
     )
+
+
+def masked_parties(parties: str, name_masked: Callable[[str], str]) -> str:
+    """The same lines for the institution, which must not read the child's name; `name_masked` says what stands there instead."""
+    masked, lines = _STUDENT.subn(lambda line: line[1] + name_masked(line[2]), parties)
+    assert lines == 1
+    return f"{masked}机构留存本：学员姓名已遮盖，其余与监护人签订的全文相同\n"
 
 
 def hash_of(text: str, parties: str) -> bytes:

@@ -10,12 +10,13 @@ from datetime import date
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.clock import business_date
 from app.contracts import rules
+from app.contracts.models import Charge, Lesson
 from app.contracts.rules import OfferedLesson, SoldCharge
 from app.contracts.terms import ChargeTerms, Terms, Way
 from app.db import district_of
@@ -28,20 +29,33 @@ from app.policy.facts import ClassFacts, PricedLesson, SaleFacts
 from app.policy.findings import Finding, broken
 from app.policy.packs import Pack, pack_for
 from app.registry.courses import Course
+from app.registry.folding import folded
 from app.registry.institutions import check_may_sell
-from app.registry.models import Campus, Institution, Teacher, TrainingClass
-from app.registry.teachers import covers
+from app.registry.models import Campus, ClassSession, Institution, Teacher, TrainingClass
+from app.registry.teachers import check_may_teach, covers
 
-# Lessons that each child has of the class's subject at its institution, sold and still to be taught. What is paid after it was taught
-# prepays nothing.
+_NO_CHILD = UUID(int=0)
+_CHANGES = {"inst.list", "inst.paused", "charge.lease", "staff.cert"}
+"""Rules about what can change between a signature and a later charge."""
+
+# Lessons that each child has of the class's subject at its institution, sold and still to be taught, with when the first one that was
+# charged together with each begins. What is paid after it was taught prepays nothing.
 _UNTAUGHT = text("""
-    SELECT asked.student_id, asked.class_id, class_session.starts_at, lesson.price_fen
+    SELECT asked.student_id, asked.class_id, class_session.starts_at, lesson.price_fen, charged.begins_at
     FROM unnest(CAST(:students AS uuid[]), CAST(:classes AS uuid[])) AS asked (student_id, class_id)
     JOIN training_class wanted ON wanted.id = asked.class_id
     JOIN contract ON contract.student_id = asked.student_id AND contract.institution_id = wanted.institution_id
         AND contract.status IN ('created', 'paid') AND contract.way <> 'later'
-    JOIN training_class sold ON sold.id = contract.class_id AND sold.subject = wanted.subject
-    JOIN lesson ON lesson.contract_id = contract.id AND lesson.status IN ('reserved', 'scheduled')
+    JOIN training_class sold ON sold.id = contract.class_id
+        AND lower(normalize(sold.subject, NFKC)) = lower(normalize(wanted.subject, NFKC))
+    JOIN charge ON charge.contract_id = contract.id AND charge.status <> 'lapsed'
+    CROSS JOIN LATERAL (
+        SELECT min(held.starts_at) AS begins_at FROM lesson first JOIN class_session held ON held.id = first.class_session_id
+        WHERE first.contract_id = contract.id AND first.number BETWEEN charge.first_lesson AND charge.last_lesson
+            AND held.status <> 'cancelled'
+    ) AS charged
+    JOIN lesson ON lesson.contract_id = contract.id AND lesson.number BETWEEN charge.first_lesson AND charge.last_lesson
+        AND lesson.status IN ('reserved', 'scheduled')
     JOIN class_session ON class_session.id = lesson.class_session_id
     ORDER BY class_session.starts_at, lesson.id
 """)
@@ -87,7 +101,8 @@ async def judge_all(session: AsyncSession, asked: Sequence[Asked]) -> list[Judge
     """Hold each sale against the law, in their order; each counts for those after it.
 
     Raises Refused("contracts.rule") with the findings that forbid a sale and the nearest legal `plan` (a LegalPlan, or None),
-    Refused("registry.blacklisted", "registry.sales_paused") where no pack states as much,
+    Refused("registry.blacklisted", "registry.sales_paused") where no pack states as much, what
+    `teachers.check_may_teach` raises likewise,
     Refused("contracts.not_afterwards") where lessons of the class are only paid in advance,
     BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for terms that the offer does not bear (any more).
     """
@@ -95,6 +110,43 @@ async def judge_all(session: AsyncSession, asked: Sequence[Asked]) -> list[Judge
     courses = {each.course.training_class.id: each.course for each in asked}
     bench = _Bench(pack, await _registers(session, courses), await _kinds(session, pack, asked), await _untaught(session, asked))
     return [bench.judge(each) for each in asked]
+
+
+async def refusal_for_all(session: AsyncSession, course: Course, offered: Sequence[OfferedLesson]) -> Refused | None:
+    """Why nobody may buy an offer at once today, whatever lessons a child still has; None where that is not so, or depends on the child.
+
+    Its facts are those of `judge_all`.
+    """
+    try:
+        await judge_all(session, [Asked(course, offered, _NO_CHILD)])
+    except Refused as refused:
+        # It is kept, and what it was raised in is not.
+        return refused.with_traceback(None)
+    return None
+
+
+async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
+    """Hold charges that have opened after their contract was signed against the pack of today again.
+
+    Only what can change after a sale: lists, licence and pause of the institution, the lease of the rooms, the teachers. Span, lessons,
+    price and the days of charging were agreed when they were legal. Raises Refused("contracts.rule") with the findings that forbid a
+    charge, Refused("registry.blacklisted", "registry.sales_paused") and what `teachers.check_may_teach` raises where no pack says so.
+    """
+    pack = pack_for(district_of(session), clock.today())
+    taught: defaultdict[tuple[UUID, UUID, UUID | None], list[Row[Any]]] = defaultdict(list)
+    for row in await session.execute(_taught([charge.id for charge in due])) if due else ():
+        taught[row.charge_id, row.Teacher.id, row.campus_id].append(row)
+    forbidding: dict[UUID, list[Finding]] = defaultdict(list)
+    for rows in taught.values():
+        findings = [finding for finding in selling.judge_sale(pack, _as_of_today(rows)) if finding.rule in _CHANGES]
+        forbidding[rows[0].Institution.id] += broken(findings)
+    institutions = {rows[0].Institution.id: rows[0].Institution for rows in taught.values()}
+    for institution_id, institution in institutions.items():
+        if findings := list(dict.fromkeys(forbidding[institution_id])):
+            raise _refused(findings, institution, None)
+        check_may_sell(institution)
+    for rows in taught.values():
+        _check_teacher(rows[-1].Teacher, rows[-1].TrainingClass, rows[-1].Institution, business_date(rows[-1].starts_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +179,15 @@ class _Bench:
 
     def judge(self, asked: Asked) -> Judged:
         course = asked.course
-        untaught = self._untaught[asked.student_id, course.institution.id, course.training_class.subject]
+        untaught = self._untaught[asked.student_id, course.institution.id, folded(course.training_class.subject)]
         key = (course.training_class.id, asked.terms, tuple(untaught))
         if key not in self._known:
             self._known[key] = self._judge(asked, key[2])
         judged = self._known[key]
         if judged.terms.way != "later":
-            untaught.extend(_priced(course, asked.offered[: judged.terms.lesson_count]))
+            for charge in judged.charges:
+                lessons = _priced(course, charge.lessons)
+                untaught.extend(replace(lesson, begun_on=lessons[0].on) for lesson in lessons)
         return judged
 
     def _judge(self, asked: Asked, untaught: Sequence[PricedLesson]) -> Judged:
@@ -149,9 +203,19 @@ class _Bench:
             raise _refused(forbidding, asked.course.institution, _plan(selling.nearest_plan(self._pack, facts)))
         # Also where no pack says so.
         check_may_sell(asked.course.institution)
+        self._check_teacher(asked, charges)
         told = [finding.told() for finding in findings]
         record = [records.written(each) for each in judged]
         return Judged(asked.course.institution.id, terms, charges, self._pack.edition, told, record)
+
+    def _check_teacher(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
+        """Who stands in for the class's teacher was looked at when the class session was changed."""
+        course = asked.course
+        own = {row.id for row in course.sessions if row.teacher_id in (None, course.training_class.teacher_id)}
+        days = [business_date(lesson.starts_at) for sold in charges for lesson in sold.lessons if lesson.class_session_id in own]
+        if days:
+            teacher = self._registers[course.training_class.id].teacher
+            _check_teacher(teacher, course.training_class, course.institution, max(days))
 
     def _facts(self, asked: Asked, untaught: Sequence[PricedLesson]) -> SaleFacts:
         course, registers = asked.course, self._registers[asked.course.training_class.id]
@@ -181,10 +245,69 @@ class _Bench:
             lesson_minutes=sold.lesson_minutes,
             meetings=[(lesson.starts_at, lesson.ends_at) for lesson in offered],
             days={on: self._kinds[on] for on in sorted(dates)} if dates <= self._kinds.keys() else None,
-            certificate_covers=None if teacher.certificate_subject is None else covers(teacher.certificate_subject, sold.subject),
+            certificate_covers=_covers(teacher, sold),
             certificate_to_on=teacher.certificate_to_on,
             serving_school_teacher=teacher.serving_school_teacher,
         )
+
+
+def _taught(charge_ids: Sequence[UUID]) -> Select[*tuple[Any, ...]]:
+    """The lessons of planned charges that have a day, each with its teacher and the lease of its rooms, in order of time."""
+    campus_id = func.coalesce(ClassSession.campus_id, TrainingClass.campus_id)
+    return (
+        select(
+            Charge.id.label("charge_id"),
+            Institution,
+            TrainingClass,
+            Teacher,
+            campus_id.label("campus_id"),
+            Campus.lease_ends_on,
+            ClassSession.starts_at,
+            ClassSession.ends_at,
+            Lesson.price_fen,
+        )
+        .join(Institution, Institution.id == Charge.institution_id)
+        .join(Lesson, (Lesson.contract_id == Charge.contract_id) & Lesson.number.between(Charge.first_lesson, Charge.last_lesson))
+        .join(ClassSession, ClassSession.id == Lesson.class_session_id)
+        .join(TrainingClass, TrainingClass.id == ClassSession.class_id)
+        .join(Teacher, Teacher.id == func.coalesce(ClassSession.teacher_id, TrainingClass.teacher_id))
+        .outerjoin(Campus, Campus.id == campus_id)
+        .where(Charge.id.in_(charge_ids), ClassSession.status != "cancelled")
+        .order_by(ClassSession.starts_at, Lesson.id)
+    )
+
+
+def _as_of_today(taught: Sequence[Row[Any]]) -> SaleFacts:
+    """What is known today of lessons of one charge that one teacher gives in one place."""
+    institution, sold, teacher = taught[0].Institution, taught[0].TrainingClass, taught[0].Teacher
+    return SaleFacts.of_lessons(
+        institution.kind,
+        [PricedLesson(business_date(row.starts_at), row.price_fen) for row in taught],
+        charged_on=clock.today(),
+        lease_ends_on=taught[0].lease_ends_on,
+        listing=institution.listing,
+        licence_from_on=institution.licence_from_on,
+        licence_to_on=institution.licence_to_on,
+        sales_paused=institution.sales_paused_at is not None,
+        course=ClassFacts(
+            kind=institution.kind,
+            mode=cast(Mode, sold.mode),
+            meetings=[(row.starts_at, row.ends_at) for row in taught],
+            certificate_covers=_covers(teacher, sold),
+            certificate_to_on=teacher.certificate_to_on,
+            serving_school_teacher=teacher.serving_school_teacher,
+        ),
+    )
+
+
+def _covers(teacher: Teacher, sold: TrainingClass) -> bool | None:
+    return None if teacher.certificate_subject is None else covers(teacher.certificate_subject, sold.subject)
+
+
+def _check_teacher(teacher: Teacher, sold: TrainingClass, institution: Institution, last_on: date) -> None:
+    """What the register knows of who teaches a class up to a day, also where no pack says so."""
+    if teacher.certificate_subject is not None:
+        check_may_teach(teacher, sold.subject, institution.kind, last_on)
 
 
 async def _registers(session: AsyncSession, courses: Mapping[UUID, Course]) -> dict[UUID, _Registers]:
@@ -207,7 +330,7 @@ async def _kinds(session: AsyncSession, pack: Pack, asked: Sequence[Asked]) -> M
 
 async def _untaught(session: AsyncSession, asked: Sequence[Asked]) -> defaultdict[_Subject, list[PricedLesson]]:
     courses = {each.course.training_class.id: each.course for each in asked}
-    subjects = {(each.student_id, each.course.institution.id, each.course.training_class.subject): each for each in asked}
+    subjects = {(each.student_id, each.course.institution.id, folded(each.course.training_class.subject)): each for each in asked}
     values = {
         "students": [each.student_id for each in subjects.values()],
         "classes": [each.course.training_class.id for each in subjects.values()],
@@ -215,8 +338,9 @@ async def _untaught(session: AsyncSession, asked: Sequence[Asked]) -> defaultdic
     found: defaultdict[_Subject, list[PricedLesson]] = defaultdict(list)
     for row in await session.execute(_UNTAUGHT, values):
         course = courses[row.class_id]
-        subject = (row.student_id, course.institution.id, course.training_class.subject)
-        found[subject].append(PricedLesson(business_date(row.starts_at), row.price_fen))
+        subject = (row.student_id, course.institution.id, folded(course.training_class.subject))
+        begun_on = None if row.begins_at is None else business_date(row.begins_at)
+        found[subject].append(PricedLesson(business_date(row.starts_at), row.price_fen, begun_on=begun_on))
     return found
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.contracts import rules
 from app.contracts.models import LIVE, Charge, Contract
-from app.contracts.rules import OfferedLesson
-from app.contracts.service import reserve
+from app.contracts.rules import OfferedLesson, SoldCharge
 from app.contracts.terms import ChargeTerms, Terms
 from app.db import district_of
 from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
@@ -26,8 +25,15 @@ from app.policy.packs import pack_for
 from app.registry.courses import Course, courses_taught
 from app.registry.models import Student
 
-MOST_AT_ONCE = 1_000
-"""The books take that many transfers at once, and all old contracts of a file are recognised together."""
+_SCHEDULE = text("""
+    INSERT INTO lesson
+        (id, contract_id, payment_id, institution_id, class_session_id, student_id, guardian_id, number, price_fen, status, changed_at)
+    SELECT sold.id, contract.id, sold.payment_id, contract.institution_id, sold.class_session_id, contract.student_id, contract.guardian_id,
+        sold.number, sold.price_fen, 'scheduled', contract.created_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:contracts AS uuid[]), CAST(:payments AS uuid[]), CAST(:sessions AS uuid[]),
+        CAST(:numbers AS int[]), CAST(:prices AS bigint[])) AS sold (id, contract_id, payment_id, class_session_id, number, price_fen)
+    JOIN contract ON contract.id = sold.contract_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,15 @@ class Place:
     course: Course
     coming: Sequence[OfferedLesson]
     holders: set[Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """An old contract with its one charge, and the id that its payment is to have: its lessons name it already."""
+
+    contract: Contract
+    charge: Charge
+    payment_id: UUID
 
 
 async def places(session: AsyncSession, institution_id: UUID) -> dict[UUID, Place]:
@@ -81,54 +96,78 @@ def take(place: Place, child: Hashable, lesson_count: int, amount_fen: int, ends
     return None
 
 
-async def enter(session: AsyncSession, institution_id: UUID, rows: Sequence[OldContract]) -> list[tuple[Contract, Charge]]:
-    """A contract for each row with its one charge and its reserved lessons, to be paid in the same transaction. All or none.
+async def enter(session: AsyncSession, known: Mapping[UUID, Place], rows: Sequence[OldContract]) -> list[Entered]:
+    """A paid contract for each row with its one charge and its lessons, in these locked places; who pays enters the payments. All or none.
 
-    Raises BadInput("contracts.old_how_many") for more than 1,000, and for the row that `item` counts from 0:
-    NotFound("registry.class_not_found"), BadInput("contracts.old_amount"), Refused("contracts.old_lessons", "contracts.old_ends",
-    "contracts.full"), Conflict("contracts.already_signed").
+    Raises for the row that `item` counts from 0: NotFound("registry.class_not_found"), BadInput("contracts.old_amount"),
+    Refused("contracts.old_lessons", "contracts.old_ends", "contracts.full"), Conflict("contracts.already_signed").
     """
-    if len(rows) > MOST_AT_ONCE:
-        raise BadInput("contracts.old_how_many", f"一次最多录入 {MOST_AT_ONCE} 份存量合同")
     # Against their erasure meanwhile.
     students = select(Student.id).where(Student.id.in_({row.student_id for row in rows})).order_by(Student.id)
     await session.execute(students.with_for_update(read=True, key_share=True))
-    known = await places(session, institution_id)
     for item, row in enumerate(rows):
         problem = _problem(known, row)
         if problem is not None:
             problem.facts["item"] = item
             raise problem
-    now, today = clock.now(), clock.today()
-    edition = pack_for(district_of(session), today).edition
-    contracts = [
-        Contract(
-            id=uuid7(),
-            contract_no=number("C", district_of(session)),
-            institution_id=institution_id,
-            class_id=row.class_id,
-            student_id=row.student_id,
-            guardian_id=row.guardian_id,
-            amount_fen=row.amount_fen,
-            old_stock=True,
-            status="created",
-            judged_by=edition,
-            findings=[],
-            created_at=now,
-            lapses_at=now,
-        )
-        for row in rows
-    ]
+    today = clock.today()
+    contracts = [_contract(session, known[row.class_id].course, row) for row in rows]
     session.add_all(contracts)
     await session.flush()
-    sold = [
-        rules.sold(known[row.class_id].coming, Terms("once", (ChargeTerms(row.lesson_count, row.amount_fen, today),)), today)
-        for row in rows
+    sold = [_sold(known[row.class_id], row, today) for row in rows]
+    entered = [Entered(contract, _paid(contract, charge), uuid7()) for contract, charge in zip(contracts, sold, strict=True)]
+    session.add_all([each.charge for each in entered])
+    await session.flush()
+    lessons = [
+        (each.contract.id, each.payment_id, lesson.class_session_id, position, lesson.price_fen)
+        for each, charge in zip(entered, sold, strict=True)
+        for position, lesson in enumerate(charge.lessons, start=1)
     ]
-    await reserve(session, contracts, sold)
-    of_these = select(Charge).where(Charge.contract_id.in_([contract.id for contract in contracts]))
-    charges = {charge.contract_id: charge for charge in await session.scalars(of_these)}
-    return [(contract, charges[contract.id]) for contract in contracts]
+    of_contract, payments, sessions, numbers, prices = zip(*lessons, strict=True)
+    values = {"contracts": of_contract, "payments": payments, "sessions": sessions, "numbers": numbers, "prices": prices}
+    await session.execute(_SCHEDULE, {"ids": [uuid7() for _ in lessons], **values})
+    return entered
+
+
+def _contract(session: AsyncSession, course: Course, row: OldContract) -> Contract:
+    now, district = clock.now(), district_of(session)
+    return Contract(
+        id=uuid7(),
+        contract_no=number("C", district),
+        institution_id=course.institution.id,
+        class_id=row.class_id,
+        student_id=row.student_id,
+        guardian_id=row.guardian_id,
+        amount_fen=row.amount_fen,
+        old_stock=True,
+        status="paid",
+        judged_by=pack_for(district, clock.business_date(now)).edition,
+        findings=[],
+        created_at=now,
+        lapses_at=now,
+        paid_at=now,
+    )
+
+
+def _sold(place: Place, row: OldContract, today: date) -> SoldCharge:
+    [charge] = rules.sold(place.coming, Terms("once", (ChargeTerms(row.lesson_count, row.amount_fen, today),)), today)
+    return charge
+
+
+def _paid(contract: Contract, charge: SoldCharge) -> Charge:
+    return Charge(
+        id=uuid7(),
+        contract_id=contract.id,
+        institution_id=contract.institution_id,
+        number=charge.number,
+        first_lesson=charge.first_lesson,
+        last_lesson=charge.last_lesson,
+        amount_fen=charge.amount_fen,
+        opens_on=charge.opens_on,
+        due_on=charge.due_on,
+        status="paid",
+        ended_at=contract.paid_at,
+    )
 
 
 def _problem(known: Mapping[UUID, Place], row: OldContract) -> DomainError | None:

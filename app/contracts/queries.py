@@ -17,6 +17,7 @@ from app.contracts.models import IN_ESCROW, LIVE, Charge, Contract, Lesson
 from app.contracts.rules import OfferedLesson
 from app.errors import NotFound
 from app.registry.courses import course_of
+from app.registry.institutions import may_sell
 from app.registry.models import Campus, ClassSession, Institution, Student, Teacher, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
 
@@ -82,7 +83,10 @@ class LessonView:
 
 @dataclass(frozen=True, slots=True)
 class ChargeView:
-    """A charge of a contract, for the lessons from one number to another; `is_due` where it may be paid now."""
+    """A charge of a contract, for the lessons from one number to another; `is_due` where it may be paid now.
+
+    `has_day` is False while all its lessons wait for a new day: nothing is due for them.
+    """
 
     number: int
     first_lesson: int
@@ -92,6 +96,7 @@ class ChargeView:
     due_on: date
     status: str
     is_due: bool
+    has_day: bool
     ended_at: datetime | None
 
 
@@ -296,8 +301,7 @@ def _classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
 
 
 def _open_classes(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
-    sells = Institution.status == "approved", Institution.sales_paused_at.is_(None), Institution.listing.is_distinct_from("black")
-    return _classes(after, limit).where(TrainingClass.status == "opened", *sells, _lessons_left() > 0)
+    return _classes(after, limit).where(TrainingClass.status == "opened", may_sell(), _lessons_left() > 0)
 
 
 def _class_view(row: Any) -> ClassView:
@@ -388,10 +392,17 @@ async def _contract_views(session: AsyncSession, query: Select[*tuple[Any, ...]]
 
 
 def _is_due() -> ColumnElement[bool]:
-    """Contracts with a charge that has opened and is not paid, or with a lesson that was taught unpaid."""
+    """Contracts with a charge that has opened, has a day and is not paid, or with a lesson that was taught unpaid."""
+    dated = exists().where(
+        Lesson.contract_id == Charge.contract_id,
+        Lesson.number.between(Charge.first_lesson, Charge.last_lesson),
+        ClassSession.id == Lesson.class_session_id,
+        ClassSession.status != "cancelled",
+    )
     opened = (Charge.contract_id == Contract.id) & (Charge.status == "planned") & (Charge.opens_on <= clock.today())
+    payable = opened & ((Charge.number == 1) | dated)
     owed = (Lesson.contract_id == Contract.id) & (Lesson.status == "owed")
-    return case((Contract.way == "later", exists().where(owed)), else_=exists().where(opened))
+    return case((Contract.way == "later", exists().where(owed)), else_=exists().where(payable))
 
 
 def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView]) -> ContractView:
@@ -410,7 +421,7 @@ def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView
         escrow_fen=_escrow(lessons),
         old_stock=contract.old_stock,
         way=contract.way,
-        charges=_charge_views(contract.way, charges, {lesson.number for lesson in lessons if lesson.status == "owed"}),
+        charges=_charge_views(contract.way, charges, lessons),
         judged_by=contract.judged_by,
         findings=contract.findings,
         created_at=contract.created_at,
@@ -421,10 +432,17 @@ def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView
     )
 
 
-def _charge_views(way: str, charges: Sequence[Charge], owed: set[int]) -> list[ChargeView]:
-    """Of what is paid in advance only the first that is planned can be due; of what is paid afterwards the lessons that were taught."""
+def _charge_views(way: str, charges: Sequence[Charge], lessons: Sequence[LessonView]) -> list[ChargeView]:
+    """Of what is paid in advance only the first that is planned can be due, but for later ones without a day.
+
+    Of what is paid afterwards the lessons that were taught.
+    """
+    owed = {lesson.number for lesson in lessons if lesson.status == "owed"}
+    dated = [lesson.number for lesson in lessons if lesson.session_status != "cancelled"]
+    with_day = {each.number for each in charges if any(each.first_lesson <= number <= each.last_lesson for number in dated)}
     planned = [charge for charge in charges if charge.status == "planned"]
-    due = {charge.number for charge in planned[:1] if charge.opens_on <= clock.today()}
+    payable = [charge for charge in planned if charge.number == 1 or charge.number in with_day]
+    due = {charge.number for charge in payable[:1] if charge.opens_on <= clock.today()}
     if way == "later":
         due = {charge.number for charge in planned if charge.first_lesson in owed}
     return [
@@ -437,6 +455,7 @@ def _charge_views(way: str, charges: Sequence[Charge], owed: set[int]) -> list[C
             due_on=charge.due_on,
             status=charge.status,
             is_due=charge.number in due,
+            has_day=charge.number in with_day,
             ended_at=charge.ended_at,
         )
         for charge in charges

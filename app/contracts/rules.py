@@ -15,6 +15,8 @@ from app.registry.courses import Course
 SEAT_HELD = timedelta(minutes=30)
 """How long an unpaid contract keeps its seat: two payment codes of 15 minutes, so that one failed attempt costs nobody the seat,
 and short enough that a full class opens again within the half hour."""
+PAYABLE_AFTER_PAUSE = timedelta(days=3)
+"""What fell due while an institution might not take it can be paid that long after it may."""
 
 OPENS_BEFORE = timedelta(days=7)
 """How long before its first lesson a month's charge opens: time to pay, and little that is prepaid."""
@@ -104,12 +106,13 @@ def sold(offered: Sequence[OfferedLesson], terms: Terms, on: date) -> list[SoldC
     return charges
 
 
-def lapses_at(first_begins_at: datetime, due_on: date) -> datetime:
+def lapses_at(first_begins_at: datetime, due_on: date, sells_again_at: datetime | None = None) -> datetime:
     """When a charge that is not the first lapses unpaid: as its first lesson begins, or where that was moved to before the day
-    that was agreed, as this ends.
+    that was agreed, as this ends; never sooner than some days after the institution was allowed to take it again.
     """
     starts_at, ends_at = day_bounds(due_on)
-    return first_begins_at if first_begins_at >= starts_at else ends_at
+    lapses = first_begins_at if first_begins_at >= starts_at else ends_at
+    return lapses if sells_again_at is None else max(lapses, sells_again_at + PAYABLE_AFTER_PAUSE)
 
 
 def price_of(lessons: Sequence[OfferedLesson]) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
@@ -75,8 +75,7 @@ class Wanted:
         return len(self.weekdays) <= 1 and len(self.parts) <= 1
 
 
-@dataclass(frozen=True, slots=True)
-class FoundClass:
+class FoundClass(NamedTuple):
     """A class in a list of what was found; `hours` as in `ClassSearch`."""
 
     id: UUID
@@ -96,8 +95,7 @@ class FoundClass:
     hours: int
 
 
-@dataclass(frozen=True, slots=True)
-class FoundInstitution:
+class FoundInstitution(NamedTuple):
     """An institution in a list of what was found, with how many classes may be joined there."""
 
     id: UUID
@@ -108,21 +106,21 @@ class FoundInstitution:
     open_classes: int
 
 
-_CLASSES = text("""
-    SELECT c.id, c.institution_id, i.name AS institution_name, i.kind, c.mode, c.name, c.subject, t.name AS teacher_name, c.price_fen,
-        c.lesson_count, c.seats, c.starts_on, c.ends_on, s.hours, greatest(0, c.seats - (
+# Columns of both stand in the order of the fields above.
+_CLASSES = """
+    SELECT c.id, c.institution_id, i.name, i.kind, c.mode, c.name, c.subject, t.name, c.price_fen, c.lesson_count, c.seats,
+        greatest(0, c.seats - (
             SELECT count(*) FROM contract k WHERE k.class_id = c.id AND k.status IN ('created', 'agreed', 'paid')
-        )) AS seats_left
-    FROM search_classes(:marks, :terms, :place, :least_fen, :most_fen, :hours, :now, :before, :limit)
-        WITH ORDINALITY AS found (class_id, place)
+        )), c.starts_on, c.ends_on, s.hours
+    FROM search_classes($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY AS found (class_id, place)
     JOIN class_search s ON s.class_id = found.class_id
     JOIN training_class c ON c.id = found.class_id
     JOIN institution i ON i.id = c.institution_id
     JOIN teacher t ON t.id = c.teacher_id
     ORDER BY found.place
-""")
+"""
 _INSTITUTIONS = """
-    SELECT i.id, i.name, i.kind, i.address, i.listing, (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id) AS open_classes
+    SELECT i.id, i.name, i.kind, i.address, i.listing, (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id)
     FROM (SELECT institution_id FROM institution_search s WHERE {asked} ORDER BY institution_id LIMIT :limit) AS found
     JOIN institution i ON i.id = found.institution_id
     ORDER BY i.id
@@ -131,18 +129,19 @@ _INSTITUTIONS = """
 
 async def classes(district: District, wanted: Wanted, before: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundClass]:
     """Classes that may be joined, the newest first; `before` is the id of the last one seen."""
-    asked = {
-        "marks": wanted.marks,
-        "terms": wanted.long_terms,
-        "place": wanted.place or None,
-        "least_fen": wanted.least_fen,
-        "most_fen": wanted.most_fen,
-        "hours": wanted.hours,
-        "now": clock.now(),
-        "before": before,
-        "limit": min(limit, MOST_FOUND),
-    }
-    return [FoundClass(**row._mapping) for row in await district.at_once(_CLASSES, asked)]
+    rows = await district.fetch(
+        _CLASSES,
+        wanted.marks,
+        wanted.long_terms,
+        wanted.place or None,
+        wanted.least_fen,
+        wanted.most_fen,
+        wanted.hours,
+        clock.now(),
+        before,
+        min(limit, MOST_FOUND),
+    )
+    return [FoundClass._make(row) for row in rows]
 
 
 async def institutions(district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundInstitution]:
@@ -156,7 +155,7 @@ async def institutions(district: District, wanted: Wanted, after: UUID | None = 
     conditions = tuple(condition for condition, value in asked.items() if value)
     values = dict(zip(("marks", "patterns", "place", "after"), asked.values(), strict=True))
     rows = await district.at_once(_institutions_with(conditions), values | {"limit": min(limit, MOST_FOUND)})
-    return [FoundInstitution(**row._mapping) for row in rows]
+    return [FoundInstitution._make(row) for row in rows]
 
 
 def _holding(folded_text: str) -> str:

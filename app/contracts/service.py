@@ -162,6 +162,11 @@ async def pay_all(session: AsyncSession, paid: Sequence[PaidCharge]) -> None:
     lessons = {"first": [each.charge.first_lesson for each in paid], "last": [each.charge.last_lesson for each in paid]}
     payments = {"contracts": contract_ids, "payments": [each.payment_id for each in paid]}
     await session.execute(_SCHEDULE, {**payments, **lessons, "now": clock.now()})
+    await miss_delivered(session, contract_ids)
+
+
+async def miss_delivered(session: AsyncSession, contract_ids: Sequence[UUID]) -> None:
+    """Lessons of these contracts whose class session was delivered before they stood on its roster are missed."""
     await session.execute(_MISS, {"contracts": contract_ids, "now": clock.now()})
 
 

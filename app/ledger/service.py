@@ -25,6 +25,10 @@ _POST = text("""
 """)
 
 
+MOST_AT_ONCE = 1_000
+"""Items of one call of the books' own function."""
+
+
 @dataclass(frozen=True, slots=True)
 class Posting:
     """One transfer to be posted. `debit` and `credit` are codes of ledger accounts, which open on first use.
@@ -69,32 +73,50 @@ async def post(session: AsyncSession, postings: Sequence[Posting], *, posted_by:
     """
     if not postings:
         return []
+    with posting_once(session):
+        return await _post(session, postings, posted_by, batch)
+
+
+async def post_openings(session: AsyncSession, postings: Sequence[Posting], *, posted_by: str) -> None:
+    """Post a list of any length, all or nothing, in which every posting credits a new ledger account out of the same one.
+
+    It is posted in parts, which take their locks in order all the same: who holds the one that all share waits for nobody, as nobody
+    else knows the others yet. Once per transaction; raises what `post` raises.
+    """
+    assert len({(posting.book_id, posting.debit) for posting in postings}) <= 1
+    with posting_once(session):
+        for first in range(0, len(postings), MOST_AT_ONCE):
+            try:
+                await _post(session, postings[first : first + MOST_AT_ONCE], posted_by, None)
+            except DomainError as refused:
+                refused.facts["item"] += first
+                raise
+
+
+async def _post(session: AsyncSession, postings: Sequence[Posting], posted_by: str, batch: UUID | None) -> list[Posted]:
     for item, posting in enumerate(postings):
         if type(posting.amount_fen) is not int or not 1 <= posting.amount_fen <= MAX_FEN:
             raise BadInput("ledger.bad_posting", "金额不正确", item=item)
     occurred = [posting.occurred_at or clock.now() for posting in postings]
-    with posting_once(session):
-        rows = await session.execute(
-            _POST,
-            {
-                "ids": [uuid7() for _ in postings],
-                "kinds": [posting.kind for posting in postings],
-                "refs": [str(posting.reference) for posting in postings],
-                "books": [posting.book_id for posting in postings],
-                "debits": [posting.debit for posting in postings],
-                "credits": [posting.credit for posting in postings],
-                "amounts": [posting.amount_fen for posting in postings],
-                "occurred": occurred,
-                "valued": [posting.value_on or clock.business_date(at) for posting, at in zip(postings, occurred, strict=True)],
-                "business": [clock.today()] * len(postings),
-                "reverses": [posting.reverses for posting in postings],
-                "evidence": [posting.evidence_sha256 for posting in postings],
-                "posted_by": [posting.posted_by or posted_by for posting in postings],
-                "batch": batch,
-                "clock": clock.simulated(),
-            },
-        )
-    return [Posted(row.transfer_id, row.repeated) for row in rows]
+    values = {
+        "ids": [uuid7() for _ in postings],
+        "kinds": [posting.kind for posting in postings],
+        "refs": [str(posting.reference) for posting in postings],
+        "books": [posting.book_id for posting in postings],
+        "debits": [posting.debit for posting in postings],
+        "credits": [posting.credit for posting in postings],
+        "amounts": [posting.amount_fen for posting in postings],
+        "occurred": occurred,
+        "valued": [posting.value_on or clock.business_date(at) for posting, at in zip(postings, occurred, strict=True)],
+        "business": [clock.today()] * len(postings),
+        "reverses": [posting.reverses for posting in postings],
+        "evidence": [posting.evidence_sha256 for posting in postings],
+        "posted_by": [posting.posted_by or posted_by for posting in postings],
+        "batch": batch,
+        "clock": clock.simulated(),
+    }
+    with refusals():
+        return [Posted(row.transfer_id, row.repeated) for row in await session.execute(_POST, values)]
 
 
 @contextmanager

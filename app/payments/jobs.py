@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, exists, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -104,10 +104,11 @@ async def lapse_contracts(district: District) -> int:
 
 
 async def lapse_charges(district: District) -> int:
-    """Give up charges whose first lesson has begun unpaid, with all after them, once no payment of them is open; of how many contracts."""
-    open_payment = exists().where(Payment.charge_id == Charge.id, Payment.status == "created")
+    """Give up charges whose first lesson has begun unpaid, with all after them, while no payment is open; of how many contracts."""
+    open_payment = exists().where(Payment.contract_id == Charge.contract_id, Payment.status == "created")
     going_on = exists().where(Contract.id == Charge.contract_id, Contract.status == "paid")
-    query = select(Charge.contract_id).where(charges.overdue(), going_on, ~open_payment).distinct().limit(BATCH)
+    query = select(Charge.contract_id).where(charges.overdue(), going_on, ~open_payment)
+    query = query.group_by(Charge.contract_id).order_by(func.min(Charge.due_on)).limit(BATCH)
     return await _together(district, "payments.lapse_charges", await _listed(district, query), _lapse_charges)
 
 
@@ -232,16 +233,20 @@ async def _expire(session: AsyncSession, payment_nos: Sequence[str]) -> int:
 
 
 async def _lapse(session: AsyncSession, contract_ids: Sequence[UUID]) -> int:
-    locked = await lifecycle.lock_contracts(session, Contract.id.in_(contract_ids))
-    of_these = select(Payment.contract_id).where(Payment.contract_id.in_(contract_ids), Payment.status == "created")
-    waiting = set(await session.scalars(of_these))
-    return await contracts.lapse(session, [contract for contract in locked if contract.id not in waiting])
+    return await contracts.lapse(session, await _without_open_payment(session, Contract.id.in_(contract_ids)))
 
 
 async def _lapse_charges(session: AsyncSession, contract_ids: Sequence[UUID]) -> int:
-    locked = await lifecycle.lock_contracts(session, Contract.id.in_(contract_ids), Contract.status == "paid")
-    of_these = select(Payment.charge_id).where(Payment.contract_id.in_(contract_ids), Payment.status == "created")
-    return await charges.lapse_overdue(session, locked, set(await session.scalars(of_these)))
+    going_on = Contract.id.in_(contract_ids), Contract.status == "paid"
+    return await charges.lapse_overdue(session, await _without_open_payment(session, *going_on))
+
+
+async def _without_open_payment(session: AsyncSession, *criteria: ColumnElement[bool]) -> list[Contract]:
+    """Those of some contracts, all locked, that nobody is just paying."""
+    locked = await lifecycle.lock_contracts(session, *criteria)
+    of_these = select(Payment.contract_id).where(Payment.contract_id.in_([contract.id for contract in locked]), Payment.status == "created")
+    waiting = set(await session.scalars(of_these))
+    return [contract for contract in locked if contract.id not in waiting]
 
 
 async def _send_back(session: AsyncSession, movement_ids: Sequence[UUID]) -> int:
@@ -296,15 +301,4 @@ async def _together(district: District, job: str, keys: Sequence[T], act: Callab
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise
         _log.warning("payments.together_failed", job=job, rows=len(keys), error=type(error).__name__)
-    done = 0
-    for key in keys:
-        try:
-            async with district.transaction() as session:
-                done += await act(session, [key])
-        except DomainError as refused:
-            _log.warning("payments.item_refused", job=job, row=str(key), code=refused.code)
-        except DBAPIError as failed:
-            if failed.connection_invalidated:
-                raise
-            _log.exception("payments.item_failed", job=job, row=str(key))
-    return done
+    return await district.one_by_one(job, keys, lambda session, key: act(session, [key]))

@@ -1,6 +1,6 @@
 """存量 recognised: old contracts stand in escrow like any others, and what has no cash behind it stands as shortfall."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,12 +9,11 @@ from app import audit, clock
 from app.banking import service as banking
 from app.contracts import old_stock
 from app.contracts import service as contracts
-from app.contracts.models import Charge, Contract
-from app.contracts.old_stock import OldContract
-from app.contracts.service import PaidCharge
+from app.contracts.models import Contract
+from app.contracts.old_stock import Entered, OldContract, Place
 from app.db import district_of
 from app.errors import Refused
-from app.ids import number, uuid7
+from app.ids import number
 from app.ledger import service as ledger
 from app.ledger.codes import SHORTFALL, escrow
 from app.ledger.service import Posting
@@ -29,35 +28,44 @@ async def recognise(session: AsyncSession, institution_id: UUID, rows: Sequence[
     No cash is made of it: the shortfall is made good by what the institution earns, or pays in. Raises
     Refused("payments.institution_not_open") where the institution is not approved, and what `contracts.old_stock.enter` raises.
     """
+    entered = await take_over(session, await old_stock.places(session, institution_id), rows)
+    await post(session, institution_id, entered, actor)
+    return [each.contract for each in entered]
+
+
+async def take_over(session: AsyncSession, known: Mapping[UUID, Place], rows: Sequence[OldContract]) -> list[Entered]:
+    """Some of the old contracts with their payments, in these locked places; the caller posts all of them together."""
     if not rows:
         return []
+    entered = await old_stock.enter(session, known, rows)
+    session.add_all([_paid(session, each) for each in entered])
+    await session.flush()
+    return entered
+
+
+async def post(session: AsyncSession, institution_id: UUID, entered: Sequence[Entered], actor: str) -> None:
+    """Recognise in the institution's book what was taken over. Raises Refused("payments.institution_not_open")."""
+    if not entered:
+        return
     institution = await session.get(Institution, institution_id)
     if institution is None or institution.status != "approved":
         raise Refused("payments.institution_not_open", "机构不在正常状态，不能录入存量合同")
-    entered = await old_stock.enter(session, institution_id, rows)
-    payments = [_paid(session, contract, charge) for contract, charge in entered]
-    session.add_all(payments)
-    await session.flush()
-    now = clock.now()
-    taken = [PaidCharge(contract, charge, payment.id, now) for (contract, charge), payment in zip(entered, payments, strict=True)]
-    await contracts.pay_all(session, taken)
-    amount_fen = sum(payment.amount_fen for payment in payments)
-    facts = {"contracts": len(payments), "amount_fen": amount_fen}
+    await contracts.miss_delivered(session, [each.contract.id for each in entered])
+    facts = {"contracts": len(entered), "amount_fen": sum(each.charge.amount_fen for each in entered)}
     await audit.record(session, actor, "payments.old_stock_recognised", f"institution:{institution_id}", None, **facts)
     # Whoever reads the shortfall to make it good holds this lock.
     await banking.lock_supervised(session, [institution_id])
     recognised = [
-        Posting("old_stock_recognised", payment.id, institution_id, SHORTFALL, escrow(payment.id), payment.amount_fen)
-        for payment in payments
+        Posting("old_stock_recognised", each.payment_id, institution_id, SHORTFALL, escrow(each.payment_id), each.charge.amount_fen)
+        for each in entered
     ]
-    await ledger.post(session, recognised, posted_by=actor)
-    return [contract for contract, _ in entered]
+    await ledger.post_openings(session, recognised, posted_by=actor)
 
 
-def _paid(session: AsyncSession, contract: Contract, charge: Charge) -> Payment:
-    now = clock.now()
+def _paid(session: AsyncSession, entered: Entered) -> Payment:
+    now, contract, charge = clock.now(), entered.contract, entered.charge
     return Payment(
-        id=uuid7(),
+        id=entered.payment_id,
         payment_no=number("P", district_of(session)),
         contract_id=contract.id,
         charge_id=charge.id,

@@ -12,6 +12,7 @@ from app.banking.service import CollectionOrder
 from app.contracts import charges, lifecycle
 from app.contracts.charges import Due
 from app.contracts.families import check_own
+from app.contracts.judging import judge_due
 from app.contracts.models import Contract
 from app.contracts.rules import SEAT_HELD
 from app.db import district_of
@@ -32,8 +33,8 @@ async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Pay
     Conflict("payments.contract_not_open") unless the contract waits for a payment, Conflict("payments.not_due") before its next charge
     opens, Conflict("payments.closing") while an expired code is being closed at the bank, Conflict("payments.seat_expired") once the
     seat's half hour is over, Conflict("payments.charge_lapsed") once the first lesson of a later charge has begun,
-    Refused("payments.institution_not_open"), and but for lessons that were taught Refused("registry.blacklisted",
-    "registry.sales_paused").
+    Refused("payments.institution_not_open"), but for lessons that were taught Refused("registry.blacklisted",
+    "registry.sales_paused"), and for a later charge what `judging.judge_due` raises.
     """
     [payment] = await start_all(session, [(parent, contract_id)])
     return payment
@@ -91,10 +92,11 @@ async def _open(session: AsyncSession, unpaid: Sequence[tuple[Contract, Due]]) -
     courses = {class_id: (name, institution) for class_id, name, institution in rows}
     if any(institution.status != "approved" for _, institution in courses.values()):
         raise Refused("payments.institution_not_open", "机构已被暂停或注销，不能再付款")
+    await judge_due(session, [due.charge for contract, due in unpaid if contract.status == "paid"])
     opened, orders = [], []
     for contract, due in unpaid:
         name, institution = courses[contract.class_id]
-        if contract.status in ("created", "paid"):
+        if contract.status == "created":
             check_may_sell(institution)
         payment = _opened(contract, due, district_of(session))
         opened.append(payment)

@@ -7,6 +7,7 @@ import time
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,8 @@ LARGER_BODIES = (
     (re.compile(r"/scan|/api/v1/public/scan/picture"), 8 * 1024 * 1024 + 64 * 1024),
 )
 """Paths that take a file, each with the most bytes of a body there."""
+# Files hold what is only ever stored sealed: no part of a body waits on the disk.
+MultiPartParser.spool_max_size = max(most for _, most in LARGER_BODIES)
 _log = structlog.get_logger()
 
 CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,5 +1,6 @@
 """When a class usually meets, in words: the bits of `ClassSearch.hours` as 周一至周五晚上、周六上午."""
 
+from functools import lru_cache
 from itertools import groupby
 
 WEEKDAYS = "一二三四五六日"
@@ -8,6 +9,7 @@ _A_ROW = 3
 """From so many days one after the other on, only the first and the last are named."""
 
 
+@lru_cache(maxsize=1024)
 def told(hours: int) -> str:
     """The days of each part of the day, weekdays in order."""
     said = []

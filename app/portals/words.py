@@ -93,6 +93,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "instruction_failed": ("付款未成", "yellow"),
         "instruction_in_doubt": ("银行未答复", "yellow"),
         "break": ("对账差错", "red"),
+        "named_payee": ("收款账户由家长指定，需人工核对", "yellow"),
     },
     "institution": {"approved": ("正常", "green"), "suspended": ("暂停", "yellow"), "closed": ("已关闭", "secondary")},
     "institution_kind": {

@@ -1,9 +1,10 @@
 """Ending a guardianship, and erasing a child or a guardian so that the books stay: rows keep their ids and lose their person.
 
-Nothing is erased while a contract lives or money is on its way: the family would lose whom it is owed to.
+Nothing is erased while a contract lives or money is on its way, or may yet come back: the family would lose whom it is owed to.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text, update
@@ -16,13 +17,24 @@ from app.errors import Conflict, Refused
 from app.lessons.models import CalendarFeed, Trial
 from app.registry import consenting, families
 from app.registry.models import FormerGuardianship, Guardian, GuardianInvitation, Guardianship, Student
+from app.registry.rules import shanghai
 from app.security import Parent
 
+COMES_BACK_WITHIN = timedelta(days=30)
+"""How long a bank may send back what it has paid (退汇), for an account that was closed or a name that differs.
+
+That takes days; no measure found bounds it, so this is a month. Money that came back to an erased guardian would be nobody's.
+"""
 _UNSETTLED = text("""
     WITH mine AS (
         SELECT id, status FROM contract WHERE student_id = ANY (CAST(:students AS uuid[]))
         UNION
         SELECT id, status FROM contract WHERE guardian_id = ANY (CAST(:guardians AS uuid[]))
+    ), arrived AS (
+        SELECT instruction.ended_at AS at FROM refund JOIN mine ON mine.id = refund.contract_id
+            JOIN instruction ON instruction.reference = refund.refund_no AND instruction.status = 'settled'
+        UNION ALL
+        SELECT receipt.returned_at FROM receipt JOIN payment ON payment.id = receipt.meant_for JOIN mine ON mine.id = payment.contract_id
     )
     SELECT (SELECT count(*) FROM mine WHERE status = ANY (CAST(:live AS text[]))) AS contracts,
         (SELECT count(*) FROM lesson JOIN mine ON mine.id = lesson.contract_id
@@ -31,7 +43,9 @@ _UNSETTLED = text("""
             LEFT JOIN instruction ON instruction.reference = refund.refund_no
             WHERE instruction.id IS NULL OR (instruction.status <> 'settled' AND instruction.unreserved_at IS NULL)) AS refunds,
         (SELECT count(*) FROM receipt JOIN payment ON payment.id = receipt.meant_for JOIN mine ON mine.id = payment.contract_id
-            WHERE receipt.outcome <> 'matched' AND receipt.returned_at IS NULL) AS receipts
+            WHERE receipt.outcome <> 'matched' AND receipt.returned_at IS NULL) AS receipts,
+        (SELECT count(*) FROM arrived WHERE at > :since) AS arrived,
+        (SELECT max(at) FROM arrived) AS latest
 """)
 _LEFT_ZH = ("份未结束的合同", "个仍在监管账户里的课时", "笔在途的退费", "笔待退回的款项")
 
@@ -40,7 +54,7 @@ async def leave_child(session: AsyncSession, parent: Parent, student_id: UUID) -
     """Stop answering for a child; when nobody else does, the child is erased, and the answer is True.
 
     Raises NotFound("registry.student_not_found"), and Refused("privacy.not_settled") for the last guardian while the child has a live
-    contract or money with us.
+    contract or money with us, or had money paid back less than 30 days ago.
     """
     child = await families.lock_own_child(session, parent.guardian_id, student_id)
     return await _leave(session, parent, child)
@@ -49,7 +63,8 @@ async def leave_child(session: AsyncSession, parent: Parent, student_id: UUID) -
 async def erase_account(session: AsyncSession, parent: Parent) -> None:
     """Erase a guardian, and every child that nobody else answers for; their sessions end, and the phone may enter anew as a stranger.
 
-    Raises Refused("privacy.not_settled") while a contract that they signed, or one of such a child, is live or has money with us.
+    Raises Refused("privacy.not_settled") while a contract that they signed, or one of such a child, is live or has money with us, or
+    had money paid back less than 30 days ago.
     """
     children = await families.lock_children(session, await _children(session, parent.guardian_id))
     guardian = await session.get_one(Guardian, parent.guardian_id, with_for_update=True, populate_existing=True)
@@ -90,11 +105,17 @@ async def _leave(session: AsyncSession, parent: Parent, child: Student) -> bool:
 
 
 async def _check_settled(session: AsyncSession, student_ids: Sequence[UUID], guardian_ids: Sequence[UUID]) -> None:
-    of_whom = {"students": list(student_ids), "guardians": list(guardian_ids), "live": list(LIVE), "held": list(IN_ESCROW)}
-    left = (await session.execute(_UNSETTLED, of_whom)).one()._mapping
+    of_whom = {"students": list(student_ids), "guardians": list(guardian_ids)}
+    states = {"live": list(LIVE), "held": list(IN_ESCROW), "since": clock.now() - COMES_BACK_WITHIN}
+    left = dict((await session.execute(_UNSETTLED, of_whom | states)).one()._mapping)
+    arrived, latest = left.pop("arrived"), left.pop("latest")
     if any(left.values()):
         said = [f"{count} {words}" for count, words in zip(left.values(), _LEFT_ZH, strict=True) if count]
         raise Refused("privacy.not_settled", f"还有{'、'.join(said)}，全部了结后才能删除", **left)
+    if arrived:
+        until = latest + COMES_BACK_WITHIN
+        said_zh = f"有 {arrived} 笔退款到账不满 {COMES_BACK_WITHIN.days} 天，银行仍可能退汇，{shanghai(until)} 以后才能删除"
+        raise Refused("privacy.not_settled", said_zh, arrived=arrived, until=until.isoformat())
 
 
 async def _end_guardianship(session: AsyncSession, guardian_id: UUID, student_id: UUID) -> None:

@@ -152,6 +152,12 @@ async def _closing_before(session: AsyncSession, statement: StatementDay) -> int
     return before.closing_fen if before and before.fetched_at >= ended_at else None
 
 
+async def missing_debits(session: AsyncSession, book_id: UUID) -> int:
+    """What is still missing of all uninstructed debits of a book, in fen; the rest of its shortfall is old stock's."""
+    moved = await session.execute(_SHORTFALL, {"book": book_id})
+    return open_debits((row.kind, row.amount_fen, row.own_fen) for row in moved)
+
+
 async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple[Debit, ...]:
     taken = await session.scalars(
         select(BankMovement)
@@ -161,8 +167,7 @@ async def _standing_debits(session: AsyncSession, account: BankAccount) -> tuple
     debits = [Debit(_name(movement), movement.value_on, movement.amount_fen) for movement in taken]
     if not debits:
         return ()
-    moved = await session.execute(_SHORTFALL, {"book": account.book_id})
-    return standing(debits, open_debits((row.kind, row.amount_fen, row.own_fen) for row in moved))
+    return standing(debits, await missing_debits(session, account.book_id))
 
 
 def _name(movement: BankMovement) -> str:

@@ -73,5 +73,5 @@ async def fund(session: AsyncSession, institution_id: UUID) -> int:
         source = codes.escrow(refund.payment_id)
         orders.append(RepaymentOrder(refund.refund_no, institution_id, refund.payee_id, source, refund.amount_fen))
         refund.funded_at = clock.now()
-    await banking.instruct_repayments(session, orders, SYSTEM)
+    await banking.instruct_refunds(session, orders, SYSTEM)
     return len(paid)

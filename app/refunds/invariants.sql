@@ -13,11 +13,16 @@ FROM refund f LEFT JOIN instruction i ON i.reference = f.refund_no LEFT JOIN pay
 WHERE (CAST(:book AS uuid) IS NULL OR f.institution_id = :book)
     AND ((f.funded_at IS NULL) <> (i.id IS NULL) OR (f.funded_at IS NULL AND p.old_stock IS NOT TRUE));
 
--- invariant: refunds.to_its_payer: A refund goes back against the very movement that paid, old stock to the payee that its guardian named
+-- invariant: refunds.to_its_payer: A refund goes back against the very movement that paid, to a payee that its guardian named where it is old stock or an earlier one ended unpaid
 SELECT f.institution_id AS book_id, f.refund_no AS "row", format('against movement %s, paid by %s', i.original_movement_id, p.movement_id) AS detail
 FROM refund f JOIN instruction i ON i.reference = f.refund_no JOIN payment p ON p.id = f.payment_id
 WHERE (CAST(:book AS uuid) IS NULL OR f.institution_id = :book)
-    AND (i.original_movement_id IS DISTINCT FROM p.movement_id OR i.payee_id IS DISTINCT FROM f.payee_id OR p.contract_id <> f.contract_id);
+    AND (i.payee_id IS DISTINCT FROM f.payee_id OR p.contract_id <> f.contract_id
+        OR CASE WHEN f.payee_id IS NULL OR p.old_stock THEN i.original_movement_id IS DISTINCT FROM p.movement_id
+            ELSE NOT EXISTS (
+                SELECT FROM refund e JOIN instruction n ON n.reference = e.refund_no
+                WHERE e.payment_id = f.payment_id AND e.approved_at < f.approved_at AND n.status IN ('rejected', 'returned'))
+        END);
 
 -- invariant: refunds.instruction_has_refund: Every instruction out of escrow is a refund's
 SELECT i.book_id, i.reference AS "row", format('%s fen from %s', i.amount_fen, i.source) AS detail

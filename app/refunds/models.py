@@ -45,7 +45,9 @@ class Refund(Base):
     funded_at: Mapped[datetime | None]
     """When its money was reserved: at once, but for old stock."""
     payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
-    """Where old stock is paid to, as a guardian said: no payment of it came from anywhere. Empty until one has."""
+    """Where it is paid to, as a guardian said: old stock, of which nothing came from anywhere, once one has said it; other money only
+    after a refund of its payment ended unpaid.
+    """
     named_by: Mapped[UUID | None] = mapped_column(ForeignKey("guardian.id"))
     """Who named the payee: nobody else may change it."""
 

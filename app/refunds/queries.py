@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.banking.models import Instruction
+from app.banking.models import Instruction, Payee
+from app.banking.payees import masked
 from app.contracts import queries as contracts
 from app.contracts.families import contracts_of
 from app.contracts.models import UNTAUGHT, Contract, Lesson
@@ -39,12 +40,16 @@ class RefundLineView:
 
 @dataclass(frozen=True, slots=True)
 class RefundOffer:
-    """What asking now would give back of a contract, and the rule that says so; no lessons where nothing is untaught."""
+    """What asking now would give back of a contract, and the rule that says so; no lessons where nothing is untaught.
+
+    `payee_may` says that a payee may be named, since some of it came back from who paid it.
+    """
 
     contract: ContractView
     lessons: list[LessonView]
     amount_fen: int
     finding: dict[str, Any]
+    payee_may: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class RefundView:
     """A refund; `status` and `ended_at` are its instruction's, `finding` the rule that approved it.
 
     Of old stock the status is `waiting` until the institution has funded it; `payee_known` says whether it can be paid then.
+    `payee_masked` is the account that a guardian named, `6217****0001 王*长`; None where the money goes back to who paid.
     """
 
     id: UUID
@@ -67,6 +73,7 @@ class RefundView:
     amount_fen: int
     status: str
     payee_known: bool
+    payee_masked: str | None
     finding: dict[str, Any]
     approved_at: datetime
     ended_at: datetime | None
@@ -88,7 +95,19 @@ async def offer(session: AsyncSession, guardian_id: UUID, contract_id: UUID) -> 
     contract = await contracts.contract_of_guardian(session, guardian_id, contract_id)
     lessons = [lesson for lesson in contract.lessons if lesson.status in UNTAUGHT]
     finding = rules.untaught(pack_for(district_of(session), clock.today()), len(lessons))
-    return RefundOffer(contract, lessons, sum(lesson.price_fen for lesson in lessons), finding)
+    payee_may = not contract.old_stock and bool(await came_back(session, contract_id))
+    return RefundOffer(contract, lessons, sum(lesson.price_fen for lesson in lessons), finding, payee_may)
+
+
+async def came_back(session: AsyncSession, contract_id: UUID) -> set[UUID]:
+    """A contract's payments with untaught lessons, of which a refund ended unpaid: their payer's account may be closed."""
+    query = (
+        select(Refund.payment_id)
+        .join(Instruction, Instruction.reference == Refund.refund_no)
+        .join(Lesson, Lesson.payment_id == Refund.payment_id)
+        .where(Refund.contract_id == contract_id, Instruction.status.in_(("rejected", "returned")), Lesson.status.in_(UNTAUGHT))
+    )
+    return set(await session.scalars(query))
 
 
 async def refunds_of_institution(
@@ -109,7 +128,7 @@ async def waiting_refunds(session: AsyncSession, after: Cursor | None = None, li
 
 
 async def held_refunds(session: AsyncSession, after: Cursor | None = None, limit: int = PAGE) -> list[RefundView]:
-    """Refunds of old stock that wait for an officer, newest first; `after` is (approved_at, id) of the last one seen."""
+    """Refunds to named payees that wait for an officer, newest first; `after` is (approved_at, id) of the last one seen."""
     held = Instruction.purpose == "refund", Instruction.status == fixed("held"), Instruction.unreserved_at.is_(None)
     return await _views(session, list(held), after, limit)
 
@@ -140,12 +159,13 @@ async def _views(session: AsyncSession, criteria: list[ColumnElement[bool]], aft
         criteria.append(tuple_(Refund.approved_at, Refund.id) < after)
     rows = (
         await session.execute(
-            select(Refund, Contract.contract_no, Institution.name, TrainingClass.name, Student, Instruction)
+            select(Refund, Contract.contract_no, Institution.name, TrainingClass.name, Student, Instruction, Payee)
             .join(Contract, Contract.id == Refund.contract_id)
             .join(Institution, Institution.id == Refund.institution_id)
             .join(TrainingClass, TrainingClass.id == Contract.class_id)
             .join(Student, Student.id == Contract.student_id)
             .outerjoin(Instruction, Instruction.reference == Refund.refund_no)
+            .outerjoin(Payee, Payee.id == Refund.payee_id)
             .where(*criteria)
             .order_by(Refund.approved_at.desc(), Refund.id.desc())
             .limit(min(limit, PAGE))
@@ -170,7 +190,7 @@ async def _lines(session: AsyncSession, refund_ids: list[UUID]) -> dict[UUID, li
 
 
 def _view(row: Any, lines: list[RefundLineView]) -> RefundView:
-    refund, contract_no, institution_name, class_name, student, instruction = row
+    refund, contract_no, institution_name, class_name, student, instruction, payee = row
     return RefundView(
         id=refund.id,
         refund_no=refund.refund_no,
@@ -185,6 +205,7 @@ def _view(row: Any, lines: list[RefundLineView]) -> RefundView:
         amount_fen=refund.amount_fen,
         status=instruction.status if instruction else WAITING,
         payee_known=refund.funded_at is not None or refund.payee_id is not None,
+        payee_masked=payee and masked(payee),
         finding=refund.finding,
         approved_at=refund.approved_at,
         ended_at=instruction and instruction.ended_at,

@@ -1,7 +1,8 @@
 """Giving lessons back: their fees leave escrow for the payer. Each verb posts to the ledger once at most."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from app import audit, clock
 from app.audit import clean_reason
 from app.banking import service as banking
 from app.banking.payees import PayeeDraft, add_payee
-from app.banking.service import RefundOrder
+from app.banking.service import RefundOrder, RepaymentOrder
 from app.contracts import charges, lifecycle
 from app.contracts import service as contracts
 from app.contracts.families import contracts_of
@@ -26,7 +27,17 @@ from app.payments.models import Payment
 from app.policy.packs import pack_for
 from app.refunds import rules
 from app.refunds.models import Refund, RefundLine
+from app.refunds.queries import came_back
 from app.security import Parent, SupervisionStaff
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """The payee of what cannot go back to its payer, who named it, and the payments that it is about."""
+
+    payee_id: UUID
+    named_by: UUID
+    payments: Set[UUID]
 
 
 async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reason: str, payee: PayeeDraft | None = None) -> list[Refund]:
@@ -35,7 +46,8 @@ async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reas
     One refund for each payment that they were paid by, in the order of the lessons. Nothing more is charged afterwards.
 
     Old stock (存量) came from nowhere that it could go back to: it goes to the payee, once the institution has funded it (`jobs.fund`).
-    For it raises BadInput "refunds.payee_needed" and those of `payees.add_payee`.
+    What a bank would not take back to its payer goes to the payee too, where one is named, as soon as an officer has released it.
+    For these raises BadInput "refunds.payee_needed", "refunds.payee_not_needed" and those of `payees.add_payee`.
 
     Raises BadInput "reason.invalid", NotFound "contracts.not_found", Refused "refunds.not_paid" for a contract that was
     never paid and "refunds.nothing_left" where no lesson is untaught, and banking's refusals.
@@ -48,13 +60,13 @@ async def request(session: AsyncSession, parent: Parent, contract_id: UUID, reas
     lessons = await lifecycle.lock_lessons(session, Lesson.contract_id == contract_id, Lesson.status.in_(UNTAUGHT))
     if not lessons:
         raise Refused("refunds.nothing_left", "没有可退的课时：已上课的课时待确认或裁决，其余已退或已确认")
-    if contract.old_stock and payee is None:
-        raise BadInput("refunds.payee_needed", "存量合同的学费不是经本平台付的，请填写收款账户", field="payee_account_no")
+    elsewhere = await _elsewhere(session, parent, contract, {lesson.payment_id for lesson in lessons if lesson.payment_id}, payee)
     finding = rules.untaught(pack_for(district_of(session), clock.today()), len(lessons))
     await charges.give_up(session, [contract.id])
-    refunds = await _give_back(session, contract, lessons, "guardian", reason, finding, parent.actor)
-    if contract.old_stock and payee is not None:
-        await _name(session, parent, refunds, payee)
+    refunds = await _give_back(session, contract, lessons, "guardian", reason, finding, parent.actor, elsewhere)
+    for refund in refunds:
+        if refund.payee_id is not None:
+            await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
     return refunds
 
 
@@ -74,7 +86,8 @@ async def name_payee(session: AsyncSession, parent: Parent, refund_no: str, paye
         raise Conflict("refunds.not_waiting", "这笔退费已不在等待资金，收款账户不能再改")
     if refund.named_by not in (None, parent.guardian_id):
         raise Conflict("refunds.payee_named", "收款账户已由另一位监护人填写，只有填写人可以更改")
-    await _name(session, parent, [refund], payee)
+    refund.payee_id, refund.named_by = (await add_payee(session, payee)).id, parent.guardian_id
+    await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
     return refund
 
 
@@ -96,11 +109,19 @@ async def give_back(session: AsyncSession, officer: SupervisionStaff, lesson_id:
     return refund
 
 
-async def _name(session: AsyncSession, parent: Parent, refunds: Sequence[Refund], payee: PayeeDraft) -> None:
-    payee_id = (await add_payee(session, payee)).id
-    for refund in refunds:
-        refund.payee_id, refund.named_by = payee_id, parent.guardian_id
-        await audit.record(session, parent.actor, "refunds.payee_named", refund.refund_no)
+async def _elsewhere(
+    session: AsyncSession, parent: Parent, contract: Contract, payments: Set[UUID], payee: PayeeDraft | None
+) -> _Elsewhere | None:
+    """What of these payments goes to the payee: old stock, and what came back from its payer before."""
+    if payee is None:
+        if contract.old_stock:
+            raise BadInput("refunds.payee_needed", "存量合同的学费不是经本平台付的，请填写收款账户", field="payee_account_no")
+        return None
+    if not contract.old_stock:
+        payments = payments & await came_back(session, contract.id)
+    if not payments:
+        raise BadInput("refunds.payee_not_needed", "学费原路退回付款账户；原路退不回去时，才能填写收款账户", field="payee_account_no")
+    return _Elsewhere((await add_payee(session, payee)).id, parent.guardian_id, payments)
 
 
 async def _give_back(
@@ -111,6 +132,7 @@ async def _give_back(
     reason: str,
     finding: dict[str, Any],
     posted_by: str,
+    elsewhere: _Elsewhere | None = None,
 ) -> list[Refund]:
     """Refund lessons, all locked with their contract, a refund for each payment, with their fees reserved for the instructions to the bank.
 
@@ -134,11 +156,10 @@ async def _give_back(
         lesson.status, lesson.changed_at = "refunded", clock.now()
     await session.flush()
     await lifecycle.close_if_done(session, [contract.id])
-    orders = [
-        RefundOrder(refund.refund_no, refund.institution_id, original, codes.escrow(refund.payment_id), refund.amount_fen)
-        for refund in refunds
-        if (original := payments[refund.payment_id].movement_id) is not None
-    ]
+    for refund in refunds:
+        if elsewhere is not None and refund.payment_id in elsewhere.payments:
+            refund.payee_id, refund.named_by = elsewhere.payee_id, elsewhere.named_by
+    orders = [_order(refund, payments[refund.payment_id]) for refund in refunds if refund.funded_at is not None]
     if orders:
         await banking.instruct_refunds(session, orders, posted_by)
     session.add_all(refunds)
@@ -146,6 +167,14 @@ async def _give_back(
     session.add_all(lines)
     await session.flush()
     return refunds
+
+
+def _order(refund: Refund, payment: Payment) -> RefundOrder | RepaymentOrder:
+    source = codes.escrow(payment.id)
+    if refund.payee_id is not None:
+        return RepaymentOrder(refund.refund_no, refund.institution_id, refund.payee_id, source, refund.amount_fen)
+    assert payment.movement_id is not None
+    return RefundOrder(refund.refund_no, refund.institution_id, payment.movement_id, source, refund.amount_fen)
 
 
 def _refund(

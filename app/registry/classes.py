@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
@@ -15,7 +15,7 @@ from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.registry import institutions, judging, rules, teachers
 from app.registry.clashes import Meeting, refuse_clashes
-from app.registry.courses import Course
+from app.registry.courses import Course, course_of
 from app.registry.judging import Judgement
 from app.registry.models import ClassSession, Institution, TrainingClass
 from app.registry.rules import ClassDraft
@@ -23,6 +23,16 @@ from app.security import InstitutionStaff, SupervisionStaff
 
 ALREADY_DECIDED = "由登记部门直接录入"
 """What stands as the reason of a class that was entered approved."""
+
+_SCHEDULE = text("""
+    INSERT INTO class_session
+        (id, class_id, institution_id, number, starts_at, ends_at, teacher_id, campus_id, room, status)
+    SELECT planned.id, filed.id, filed.institution_id, planned.number, planned.starts_at, planned.ends_at,
+        filed.teacher_id, filed.campus_id, filed.room, 'scheduled'
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:classes AS uuid[]), CAST(:numbers AS int[]), CAST(:starts AS timestamptz[]),
+        CAST(:ends AS timestamptz[])) AS planned (id, class_id, number, starts_at, ends_at)
+    JOIN training_class AS filed ON filed.id = planned.class_id
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +57,8 @@ async def file_class(session: AsyncSession, staff: InstitutionStaff, draft: Clas
 
 async def file_classes(session: AsyncSession, actor: str, institution_id: UUID, filings: Sequence[Filing]) -> None:
     """File several classes of a locked institution that all passed what `file_class` asks of one."""
-    now = clock.now()
-    values = [_values(institution_id, filing, now) for filing in filings]
-    await session.execute(insert(TrainingClass), [class_values for class_values, _ in values])
-    await session.execute(insert(ClassSession), [each for _, session_values in values for each in session_values])
-    await audit.record_all(session, actor, "registry.class_filed", [f"class:{class_values['id']}" for class_values, _ in values])
+    filed = await _store(session, institution_id, filings)
+    await audit.record_all(session, actor, "registry.class_filed", [f"class:{class_id}" for class_id in filed])
 
 
 def check_draft(draft: ClassDraft) -> ClassDraft:
@@ -121,7 +128,6 @@ async def close_class(session: AsyncSession, staff: InstitutionStaff, class_id: 
 
 
 async def _enter(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
-    now = clock.now()
     draft = check_draft(draft)
     institution = await institutions.lock(session, institution_id)
     refuse_closed(institution)
@@ -130,21 +136,27 @@ async def _enter(session: AsyncSession, institution_id: UUID, draft: ClassDraft)
         await institutions.own_campus(session, institution_id, draft.campus_id)
     judgement = await judging.judge_filing(session, institution, teacher, draft)
     await refuse_clashes(session, institution_id, meetings_of(draft))
-    class_values, session_values = _values(institution_id, Filing(draft, judgement), now)
-    training_class = TrainingClass(**class_values)
-    session.add(training_class)
-    await session.flush()
-    sessions = [ClassSession(**values) for values in session_values]
-    session.add_all(sessions)
-    await session.flush()
-    return Course(training_class, institution, sessions)
+    [class_id] = await _store(session, institution_id, [Filing(draft, judgement)])
+    return await course_of(session, class_id)
 
 
-def _values(institution_id: UUID, filing: Filing, now: datetime) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The columns of a filed class and of its class sessions."""
+async def _store(session: AsyncSession, institution_id: UUID, filings: Sequence[Filing]) -> list[UUID]:
+    """Store classes and their class sessions; the ids of the classes."""
+    now = clock.now()
+    filed = [(uuid7(), filing) for filing in filings]
+    await session.execute(insert(TrainingClass), [_values(institution_id, class_id, filing, now) for class_id, filing in filed])
+    met = [(class_id, number, *times) for class_id, filing in filed for number, times in enumerate(filing.draft.sessions, start=1)]
+    class_ids, numbers, starts, ends = zip(*met, strict=True)
+    timetable = {"classes": class_ids, "numbers": numbers, "starts": starts, "ends": ends}
+    await session.execute(_SCHEDULE, {"ids": [uuid7() for _ in met], **timetable})
+    return [class_id for class_id, _ in filed]
+
+
+def _values(institution_id: UUID, class_id: UUID, filing: Filing, now: datetime) -> dict[str, Any]:
+    """The columns of a filed class."""
     draft = filing.draft
-    class_values = {
-        "id": uuid7(),
+    return {
+        "id": class_id,
         "institution_id": institution_id,
         "teacher_id": draft.teacher_id,
         "name": draft.name,
@@ -166,22 +178,6 @@ def _values(institution_id: UUID, filing: Filing, now: datetime) -> tuple[dict[s
         "judged_by": filing.judgement.edition,
         "findings": filing.judgement.told(),
     }
-    session_values = [
-        {
-            "id": uuid7(),
-            "class_id": class_values["id"],
-            "institution_id": institution_id,
-            "number": number,
-            "starts_at": meeting.starts_at,
-            "ends_at": meeting.ends_at,
-            "teacher_id": meeting.teacher_id,
-            "campus_id": meeting.campus_id,
-            "room": meeting.room,
-            "status": "scheduled",
-        }
-        for number, meeting in enumerate(meetings_of(draft), start=1)
-    ]
-    return class_values, session_values
 
 
 async def _decide(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, status: str, reason: str) -> TrainingClass:

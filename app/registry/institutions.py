@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal, get_args
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -90,6 +90,11 @@ def check_may_sell(institution: Institution) -> None:
         raise Refused("registry.sales_paused", f"该机构暂停招生收费：{institution.sales_pause_reason}")
 
 
+def may_sell() -> ColumnElement[bool]:
+    """Institutions that may sell now."""
+    return (Institution.status == "approved") & Institution.sales_paused_at.is_(None) & Institution.listing.is_distinct_from("black")
+
+
 async def lock(session: AsyncSession, institution_id: UUID) -> Institution:
     """An institution as it stands now, locked. Raises NotFound("registry.institution_not_found")."""
     chosen = select(Institution).where(Institution.id == institution_id).with_for_update(key_share=True)
@@ -132,7 +137,14 @@ async def resume_sales(
     if await session.scalar(select(InstitutionChange.id).where(*waiting).limit(1)):
         raise Refused("registry.change_undecided", "还有变更事项没有核定，不能恢复招生")
     institution.sales_paused_at = institution.sales_pause_reason = None
+    _sells_again(institution)
     await _record(session, officer, institution.id, "registry.sales_resumed", reason, **facts)
+
+
+def _sells_again(institution: Institution) -> None:
+    """One obstacle of a locked institution is gone; it sells again where that was the last."""
+    if institution.status == "approved" and institution.sales_paused_at is None and institution.listing != "black":
+        institution.sells_again_at = clock.now()
 
 
 async def set_status(session: AsyncSession, officer: SupervisionStaff, institution_id: UUID, status: Status, reason: str) -> Institution:
@@ -145,6 +157,8 @@ async def set_status(session: AsyncSession, officer: SupervisionStaff, instituti
     if status not in _MOVES[institution.status]:
         raise Conflict("registry.status_refused", "机构的当前状态不允许这样变更", status=institution.status)
     before, institution.status = institution.status, status
+    if before == "suspended":
+        _sells_again(institution)
     await _record(session, officer, institution_id, "registry.status_changed", reason, before=before, after=status)
     return institution
 
@@ -157,7 +171,9 @@ async def set_listing(
     institution = await lock(session, institution_id)
     if listing == institution.listing:
         raise Conflict("registry.listing_unchanged", "名单状态没有变化")
-    institution.listing = listing
+    before, institution.listing = institution.listing, listing
+    if before == "black":
+        _sells_again(institution)
     values = {"listing": listing, "reason": reason, "decided_at": clock.now(), "decided_by": officer.staff_id}
     session.add(InstitutionListing(id=uuid7(), institution_id=institution_id, **values))
     await _record(session, officer, institution_id, "registry.listing_changed", reason, listing=listing)

@@ -13,7 +13,9 @@ from sqlalchemy import select
 from app import clock
 from app.clock import SHANGHAI
 from app.contracts.models import Lesson
+from app.contracts.terms import ChargeTerms, Terms
 from app.db import District
+from app.money import allocate
 from app.registry.models import ClassSession
 from app.sample.installation import STAFF
 from app.sample.invented import phone
@@ -44,6 +46,10 @@ class Course:
     starts: time
     room: str
     materials: tuple[str, ...] = ()
+
+    def lesson_fees(self) -> list[int]:
+        """What each lesson costs, in fen."""
+        return allocate(self.price_fen, [1] * self.lessons)
 
     def sessions(self) -> list[tuple[datetime, datetime]]:
         """Its meetings of an hour and a half."""
@@ -108,10 +114,26 @@ ENROLLED = {
     "badminton": ("孙佳怡",),
     "robots": ("赵思源", "吴明哲", "胡皓轩"),
 }
+IN_PARTS = ("陈一诺", "writing", 6, 2)
+"""Who pays for which class in two charges: for so many lessons at signing, for the others from so many days before today on."""
+AFTERWARDS = ("陈子涵", "robots", 3)
+"""Who learns first and pays later, and how many days before today the family has last paid a lesson."""
 SILENT = "赵思源"
 """Its family confirms nothing: silence never releases."""
 AWAY = ("李浩然", 4)
 """A child that missed one class session, by its number."""
+
+
+def _in_parts() -> Terms:
+    _, name, lessons, opens = IN_PARTS
+    fees = COURSES[name].lesson_fees()
+    first = ChargeTerms(lessons, sum(fees[:lessons]), clock.today())
+    return Terms("parts", (first, ChargeTerms(len(fees) - lessons, sum(fees[lessons:]), clock.business_date(moment(opens, time(8))))))
+
+
+def _afterwards(course: Course) -> Terms:
+    taught = zip(course.lesson_fees(), course.sessions(), strict=True)
+    return Terms("later", tuple(ChargeTerms(1, fee_fen, clock.business_date(starts_at)) for fee_fen, (starts_at, _) in taught))
 
 
 def moment(days_ago: int, hour: time) -> datetime:
@@ -194,7 +216,10 @@ class Story:
             self._families[child] = await self._stage.family(phone(number), f"{child[0]}女士", child, birth_month)
         for course, children in ENROLLED.items():
             for child in children:
-                await self._stage.pay(self._families[child], await self._stage.order(self._families[child], self._classes[course]))
+                family, terms = self._families[child], _in_parts() if (child, course) == IN_PARTS[:2] else None
+                await self._stage.pay(family, await self._stage.order(family, self._classes[course], terms))
+        child, course, _ = AFTERWARDS
+        await self._stage.sign(self._families[child], self._classes[course], _afterwards(COURSES[course]))
         late = self._families["孙佳怡"]
         payment = await self._stage.order(late, self._classes["robots"])
         await self._stage.rest()
@@ -213,6 +238,7 @@ class Story:
                     await self._stage.deliver(institution_id, held.id, came)
         if days_ago == OBJECTED_ON:
             await self._object("吴明哲", "robots")
+        await self._pay_for_what_was_taught(days_ago)
         for child, family in self._families.items():
             if self._confirms(child, days_ago):
                 await self._confirm(family)
@@ -221,6 +247,14 @@ class Story:
             await self._stage.leave(self._families["刘欣怡"], contract.id, "孩子受伤，无法继续训练")
         if days_ago == SETTLED_ON:
             await self._stage.settle(clock.today())
+
+    async def _pay_for_what_was_taught(self, days_ago: int) -> None:
+        """But for the lessons that the demonstration's parent still owes."""
+        child, course, last_paid = AFTERWARDS
+        family = self._families[child]
+        contract, lessons = await self._stage.contract_of(family, self._classes[course])
+        if days_ago >= last_paid and any(lesson.status == "owed" for lesson in lessons):
+            await self._stage.pay(family, await self._stage.order_again(family, contract.id))
 
     def _left_for_the_demonstration(self, institution: str, held: ClassSession) -> bool:
         """The arts school has not marked its last class sessions yet."""

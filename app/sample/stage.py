@@ -12,7 +12,8 @@ from app import clock, worker
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
 from app.contracts import service as contracts
-from app.contracts.models import Contract, Lesson
+from app.contracts.models import TO_COME, Contract, Lesson
+from app.contracts.terms import Terms
 from app.db import District
 from app.ids import uuid7
 from app.lessons import service as lessons
@@ -174,11 +175,14 @@ class Stage:
             for guardian, student, draft in zip(guardians, students, drafts, strict=True)
         ]
 
-    async def order(self, family: Family, class_id: UUID) -> Payment:
-        """Sign for a class and open the payment, up to the bank's cashier page."""
+    async def sign(self, family: Family, class_id: UUID, terms: Terms | None = None) -> Contract:
+        """Sign for a class, without terms all of it at once."""
         async with self.district.transaction() as session:
-            contract = await contracts.sign(session, family.parent, class_id, family.student_id)
-        return await self.order_again(family, contract.id)
+            return await contracts.sign(session, family.parent, class_id, family.student_id, terms)
+
+    async def order(self, family: Family, class_id: UUID, terms: Terms | None = None) -> Payment:
+        """Sign for a class and open the payment, up to the bank's cashier page."""
+        return await self.order_again(family, (await self.sign(family, class_id, terms)).id)
 
     async def order_again(self, family: Family, contract_id: UUID) -> Payment:
         """Open the payment of a contract that waits for it."""
@@ -238,9 +242,9 @@ class Stage:
             return contract, list(rows)
 
     async def roster(self, class_session_id: UUID) -> list[UUID]:
-        """The children who hold a paid lesson in a class session that is still to be delivered."""
+        """The children who hold a lesson in a class session that is still to be delivered, paid or to be paid afterwards."""
         async with self.district.reading() as session:
-            paid = select(Lesson.student_id).where(Lesson.class_session_id == class_session_id, Lesson.status == "scheduled")
+            paid = select(Lesson.student_id).where(Lesson.class_session_id == class_session_id, Lesson.status.in_(TO_COME))
             return list(await session.scalars(paid.order_by(Lesson.id)))
 
     async def ended_sessions(self, institution_id: UUID) -> list[ClassSession]:

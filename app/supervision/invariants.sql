@@ -1,4 +1,4 @@
--- invariant: supervision.paid_only_cleared: No payout or refund of old stock goes on from drafted without the clearance of a rule or an officer
+-- invariant: supervision.paid_only_cleared: No payout or refund to a named payee goes on from drafted without the clearance of a rule or an officer
 SELECT i.book_id, i.reference AS "row", format('%s without its clearance', i.status) AS detail
 FROM instruction i
 WHERE (CAST(:book AS uuid) IS NULL OR i.book_id = :book)

@@ -15,7 +15,7 @@ from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
 from app.supervision import outflows
 from app.supervision.models import Alert, Cursor, Threshold
-from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings
+from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings, held_by
 from app.supervision.service import Finding, lines_in, lock_lines, raise_alerts, record_clearance
 
 BATCH = 100
@@ -26,7 +26,7 @@ MOST_BREAKS = 10
 
 
 async def clear_payouts(district: District) -> int:
-    """Clear drafted payouts and refunds of old stock, or hold those that cross a line; how many were judged, at most 100.
+    """Clear drafted payouts, or hold those that cross a line; hold every refund to a named payee; how many were judged, at most 100.
 
     With the lines locked, two of them cannot both pass under what their sum crosses.
     """
@@ -52,10 +52,11 @@ async def _judge(session: AsyncSession, drafted: Sequence[Instruction]) -> None:
     for row in drafted:
         day = outflows.day_of(row)
         crossed = crossings(row.amount_fen, left[day] + row.amount_fen, lines[row.book_id])
-        if crossed:
+        findings += [Finding(row.book_id, each.rule, f"instruction:{row.reference}", _facts(row, each)) for each in crossed]
+        rule = held_by(row.payee_id is not None, crossed)
+        if rule:
             held.append(row.id)
-            record_clearance(session, row.id, "held", rule=crossed[0].rule)
-            findings += [Finding(row.book_id, each.rule, f"instruction:{row.reference}", _facts(row, each)) for each in crossed]
+            record_clearance(session, row.id, "held", rule=rule)
         else:
             cleared.append(row.id)
             left[day] += row.amount_fen
@@ -73,7 +74,7 @@ async def watch(district: District) -> int:
 async def watch_transfers(district: District) -> int:
     """Read the log on from where the last call ended, and judge refunds, uninstructed debits and instructions that failed.
 
-    How many entries were read, at most 5,000. Payouts and refunds of old stock were judged before they went out.
+    How many entries were read, at most 5,000. Payouts and refunds to named payees were judged before they went out.
     """
     async with district.transaction() as session:
         read = await session.scalar(select(Cursor.seq).where(Cursor.name == "ledger").with_for_update(skip_locked=True))

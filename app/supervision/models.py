@@ -74,8 +74,8 @@ class Cursor(Base):
 
 
 class Clearance(Base):
-    """What was decided about one drafted payout or refund of old stock: cleared or held by rule, released or rejected by an officer
-    with a reason.
+    """What was decided about one drafted payout or refund to a named payee: cleared or held by rule, released or rejected by an
+    officer with a reason.
     """
 
     __tablename__ = "clearance"

@@ -17,7 +17,7 @@ from app.supervision.rules import crossings
 from app.supervision.service import Finding, lines_in
 
 WATCHED = ("refund_reserved", "taken", "unreserved")
-"""Kinds of transfer that are judged once they are booked; payouts and refunds of old stock are judged before they go out."""
+"""Kinds of transfer that are judged once they are booked; payouts and refunds to named payees are judged before they go out."""
 
 Day = tuple[UUID, date]
 """An institution's business day."""

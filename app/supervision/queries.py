@@ -61,7 +61,7 @@ class Waiting:
 
     held_payouts: int
     held_refunds: int
-    """Of old stock."""
+    """To payees that guardians named."""
     open_disputes: int
     applications: int
     changes: int

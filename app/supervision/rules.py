@@ -1,5 +1,6 @@
 """When an alert fires: pure decisions over amounts in fen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -14,6 +15,8 @@ Rule = Literal[
     "instruction_in_doubt",
     "break",
 ]
+Hold = Rule | Literal["named_payee"]
+"""Why money that was drafted waits for an officer."""
 Level = Literal["yellow", "red"]
 
 LEVELS: dict[Rule, Level] = {
@@ -66,6 +69,17 @@ def crossings(amount_fen: int, day_fen: int, lines: Lines) -> list[Crossing]:
     return crossed
 
 
+def held_by(to_named_payee: bool, crossed: Sequence[Crossing]) -> Hold | None:
+    """Why an instruction waits for an officer; None where a rule lets it go.
+
+    One to an account that somebody typed waits whatever its amount: institutions enter old contracts alone, so an invented one would
+    otherwise be a way out of custody.
+    """
+    if to_named_payee:
+        return "named_payee"
+    return crossed[0].rule if crossed else None
+
+
 def below_minimum(balance_fen: int, lines: Lines) -> Crossing | None:
     """Whether a balance that the bank reported is under the line; exactly on it is not."""
     if balance_fen >= lines.minimum_balance_fen:
@@ -81,3 +95,12 @@ def coverage_bps(reported_fen: int, incoming_fen: int, unresolved_fen: int, escr
     if escrow_fen == 0:
         return None
     return (reported_fen + incoming_fen - unresolved_fen) * 10_000 // escrow_fen
+
+
+def unfunded_old_stock(shortfall_fen: int, debits_fen: int, old_escrow_fen: int) -> int:
+    """What of a book's escrow is old stock (存量) that never brought its cash, in fen: no bank can be asked to hold it.
+
+    What debits took is missing from everybody and stays due. Nor is it ever more than old stock still has in escrow: a shortfall beyond
+    that stands against confirmed fees, and leaving it out would leave out other families' money.
+    """
+    return min(max(shortfall_fen - debits_fen, 0), old_escrow_fen)

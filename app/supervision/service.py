@@ -26,7 +26,7 @@ from app.registry.models import Institution
 from app.security import SupervisionStaff
 from app.settlement.models import Payout
 from app.supervision.models import Alert, AlertEvent, Clearance, Cursor, Threshold
-from app.supervision.rules import DEFAULT_LINES, LEVELS, Lines, Rule
+from app.supervision.rules import DEFAULT_LINES, LEVELS, Hold, Lines, Rule
 
 CHANNEL = "escrow_alerts"
 """PostgreSQL notifies listeners here of a new alert; the payload is the district's code."""
@@ -125,7 +125,7 @@ async def reject_payout(session: AsyncSession, officer: SupervisionStaff, payout
 
 
 async def release_refund(session: AsyncSession, officer: SupervisionStaff, refund_no: str, reason: str) -> Clearance:
-    """Let a held refund of old stock go to the bank.
+    """Let a held refund to a named payee go to the bank.
 
     Raises BadInput `reason.invalid`, NotFound `supervision.refund_not_found`, Conflict `banking.not_held`.
     """
@@ -134,7 +134,7 @@ async def release_refund(session: AsyncSession, officer: SupervisionStaff, refun
 
 
 async def reject_refund(session: AsyncSession, officer: SupervisionStaff, refund_no: str, reason: str) -> Clearance:
-    """End a held refund of old stock unpaid: its money and its lessons return to the contract, as where a bank refuses it.
+    """End a held refund to a named payee unpaid: its money and its lessons return to the contract, as where a bank refuses it.
 
     Raises BadInput `reason.invalid`, NotFound `supervision.refund_not_found`, Conflict `banking.not_held`.
     """
@@ -191,7 +191,7 @@ def record_clearance(
     instruction_id: UUID,
     decision: str,
     *,
-    rule: Rule | None = None,
+    rule: Hold | None = None,
     reason: str | None = None,
     decided_by: UUID | None = None,
 ) -> Clearance:

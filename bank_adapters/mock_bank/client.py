@@ -1,8 +1,10 @@
 """A connection to the mock bank, behind the port."""
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import httpx
@@ -34,6 +36,12 @@ _NOT_ABOUT_THE_REQUEST = (401, 403, 408, 429)
 """A wrong key or too many calls: no decision about an instruction, so none is rejected for it."""
 
 
+@lru_cache(maxsize=1)
+def _trusted() -> ssl.SSLContext:
+    """Whom TLS trusts; connections share it, for reading a hundred and more certificates takes long."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class MockBank(Bank):
     """One client's connection, over one pool of sockets. `timeout_seconds` bounds each call."""
 
@@ -55,6 +63,7 @@ class MockBank(Bank):
             timeout=timeout_seconds,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=20),
             trust_env=False,
+            verify=_trusted(),
         )
 
     async def collect(self, request: CollectionRequest) -> Order:

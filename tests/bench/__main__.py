@@ -79,7 +79,7 @@ async def _search(here: Ground, results: Results) -> None:
 
 
 async def _import(here: Ground, results: Results) -> None:
-    """In a database of its own: files of 20,000 rows and one of 2,000 classes, from their bytes to the register."""
+    """In a database of its own: full files of each kind, from their bytes to the register."""
     for done in await importing.imports(here, IMPORTED):
         results.limit(f"importing {done.rows:,} {done.kind}, {done.rows / done.seconds:,.0f} rows per s", done.seconds, "s", 60)
 

@@ -21,8 +21,15 @@ from app.registry.models import Institution
 from tests.bench.ground import DISTRICT, Ground, Size
 
 ROWS = 20_000
-CLASSES = 2_000
-"""A year of a large institution; each has ten lessons."""
+"""Of each kind; a class has ten lessons, and an old contract all of them."""
+SIZE = Size(institutions=10, families=200, lessons=5, confirmed=2)
+"""What stands in the district already."""
+_SEATS = 500
+_OPENED = ROWS // _SEATS
+_APPROVE = f"""
+    UPDATE training_class SET status = 'opened', decided_at = now(), decision_reason = 'measured'
+    WHERE name IN (SELECT '美术' || number || '班' FROM generate_series(0, {_OPENED - 1}) AS number)
+"""
 _A_DAY = 10
 """Classes that one teacher begins on a day, an hour each from eight in the morning on."""
 
@@ -43,18 +50,20 @@ class Import:
 
 
 async def imports(here: Ground, database: str) -> list[Import]:
-    """Files of teachers, classes and students, one after the other, in a database of their own."""
-    await here.database(database, Size(institutions=1, families=1, lessons=1, confirmed=0))
+    """Files of teachers, classes, students and old contracts, one after the other, in a database of their own."""
+    await here.database(database, SIZE)
     served = Database(here.url("escrow_app", database))
     district = served.district(DISTRICT)
     async with district.reading() as session:
-        institution_id = (await session.scalars(select(Institution.id))).one()
+        institution_id = (await session.scalars(select(Institution.id).limit(1))).one()
     importer = Importer(institution_id, "bench")
     done = [
         await _import(district, importer, "teachers", _rows(_teacher, ROWS)),
-        await _import(district, importer, "classes", _rows(_class, CLASSES)),
+        await _import(district, importer, "classes", _rows(_class, ROWS)),
         await _import(district, importer, "students", _rows(_student, ROWS)),
     ]
+    await here.run(database, _APPROVE)
+    done.append(await _import(district, importer, "old-contracts", _rows(_old_contract, ROWS)))
     await served.aclose()
     return done
 
@@ -90,12 +99,18 @@ def _teacher(number: int) -> list[str]:
 def _class(number: int) -> list[str]:
     first_on, hour = _monday() + timedelta(days=number % 5), 8 + number % _A_DAY
     held = [f"{hour:02d}:00", f"{hour:02d}:45", "10", "1", "否", "", "45"]
-    place = ["线下", "", "", str(first_on), ""]
-    return [f"美术{number}班", "美术", f"C{number:012d}", *place, *held, "20", "1000", "1200", "素描入门", ""]
+    place = ["线下", "", f"{number // _A_DAY}", str(first_on), ""]
+    return [f"美术{number}班", "美术", f"C{number:012d}", *place, *held, str(_SEATS), "1000", "1200", "素描入门", ""]
 
 
 def _student(number: int) -> list[str]:
     return [f"138{number // 2:08d}", f"学生{number}", f"{2010 + number % 10}-{1 + number % 12:02d}", "小学"]
+
+
+def _old_contract(number: int) -> list[str]:
+    """Of families that the district does not know yet."""
+    family = [f"139{number // 2:08d}", f"学生{number}", f"{2010 + number % 10}-{1 + number % 12:02d}"]
+    return [*family, f"美术{number // _SEATS}班", "10", "1000.00", ""]
 
 
 def _monday() -> date:

@@ -13,8 +13,10 @@ from app.bulk.models import BulkUpload
 from app.bulk.reader import Numbered, letters
 from app.contracts import queries
 from app.contracts.models import Contract
+from app.ledger import service as ledger
 from app.registry import families
 from app.registry.models import Guardian
+from tests.conftest import books_hold
 from tests.old_families import old_family
 from tests.school import School, found_school
 from tests.world import World
@@ -102,10 +104,13 @@ async def test_the_same_file_again_enters_nothing_twice(school: School) -> None:
     assert await entered(school) == 1
 
 
-async def test_a_file_of_more_than_the_books_take_at_once_is_refused(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(old_contracts, "MOST_AT_ONCE", 1)
-    upload = await checked(school, row(), row("13900000002"))
-    assert [problem["message_zh"] for problem in upload.problems] == ["一次最多导入 1 份存量合同，请分成几个文件"]
+async def test_a_file_of_more_than_the_books_take_at_once_is_recognised_as_one(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(old_contracts, "AT_A_TIME", 2)
+    monkeypatch.setattr(ledger, "MOST_AT_ONCE", 2)
+    upload = await imported(school, await checked(school, row(), row("13900000002"), row("13900000003", yuan="100")))
+    assert (upload.status, upload.problems) == ("imported", [])
+    assert await school.totals() == {"escrow": 400_00, "shortfall": 400_00}
+    await books_hold(school.world.district)
 
 
 async def test_a_family_without_a_contract_here_looks_like_a_stranger(school: School) -> None:

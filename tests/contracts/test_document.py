@@ -231,10 +231,11 @@ async def settled(school: School) -> tuple[Parent, Contract]:
     return family.parent, family.contract
 
 
-async def test_an_erasure_takes_the_parties_and_leaves_the_terms(school: School, district: District) -> None:
+async def test_an_erasure_takes_the_parties_and_leaves_the_terms(world: World, school: School, district: District) -> None:
     parent, contract = await settled(school)
     stays = await school.sign()
     before = await read(district, contract)
+    await world.wait(leaving.COMES_BACK_WITHIN)
     async with district.transaction() as session:
         await leaving.erase_account(session, parent)
     after = await read(district, contract)

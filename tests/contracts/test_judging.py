@@ -22,7 +22,9 @@ from app.errors import Conflict, DomainError, Refused
 from app.ids import uuid7
 from app.policy import records
 from app.policy.packs import Pack, pack_for
+from app.registry.courses import course_of
 from app.registry.models import Campus, Institution, Student, Teacher, TrainingClass
+from app.registry.teachers import create_teacher
 from app.security import Parent
 from tests.locality import stating
 from tests.world import World
@@ -128,6 +130,25 @@ async def test_a_subject_class_needs_its_teacher_and_its_days(world: World, pare
     await sign(world, parent, sold, child)
 
 
+async def test_what_no_pack_states_of_a_teacher_is_refused_too(
+    world: World, institution: Institution, parent: Parent, child: Student
+) -> None:
+    sold = await world.training_class(institution)
+    today = clock.today()
+    for values, code in (
+        ({"certificate_to_on": today + DAY}, "registry.certificate_expired"),
+        ({"certificate_to_on": None, "serving_school_teacher": True}, "registry.teacher_serving"),
+        ({"serving_school_teacher": False, "employed_to_on": today + DAY}, "registry.teacher_left"),
+    ):
+        await change(world, Teacher, sold.teacher_id, **values)
+        assert (await refusal(world, parent, sold, child)).code == code
+    async with world.district.transaction() as session:
+        other = await create_teacher(session, institution.id, "周老师", "CERT-OTHER", "美术")
+        for late in (await course_of(session, sold.id)).sessions[1:]:
+            late.teacher_id = other.id
+    await sign(world, parent, sold, child)
+
+
 async def test_what_lies_behind_the_lease_is_not_sold(
     world: World, institution: Institution, parent: Parent, child: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +246,20 @@ async def test_top_ups_count_with_what_is_still_untaught(world: World, instituti
     await sign(world, parent, second, await world.child(parent, "王小红"))
     elsewhere = await world.training_class(await world.institution(), lessons=40, price_fen=200_000)
     await sign(world, parent, elsewhere, child)
+
+
+async def test_a_charge_split_over_two_classes_is_one_until_the_first_is_being_taught(
+    world: World, institution: Institution, parent: Parent, child: Student
+) -> None:
+    """However the subject is typed."""
+    first, second = [await world.training_class(institution, lessons=20, price_fen=500_000) for _ in range(2)]
+    async with world.district.transaction() as session:
+        for sold, subject in ((first, "Art"), (second, "ＡＲＴ")):
+            (await session.get_one(TrainingClass, sold.id)).subject = subject
+    await sign(world, parent, first, child)
+    assert await broken(world, parent, second, child) == ["charge.split"]
+    await world.wait(DAY)
+    await sign(world, parent, second, child)
 
 
 async def test_two_sales_to_a_child_at_once_count_together(world: World, institution: Institution, parent: Parent, child: Student) -> None:

@@ -42,7 +42,7 @@ async def test_a_lower_cap_would_have_refused_the_dear_ones(world: World) -> Non
     institution, parent = await world.institution(), await world.parent()
     await signed(world, institution, parent, 2, 300_000)
     dear = await signed(world, institution, await world.parent(), 2, 300_001)
-    await world.sign(parent, await world.training_class(institution, 2, 400_000), await world.child(parent))
+    await world.sign(await world.parent(), await world.training_class(institution, 2, 400_000))
     as_it_was = await replayed(world, nation())
     assert (as_it_was.contracts, as_it_was.amount_fen, as_it_was.refused) == (2, 600_001, [])
     stricter = await replayed(world, nation(charge_cap={"fen": 300_000}))
@@ -53,14 +53,15 @@ async def test_a_lower_cap_would_have_refused_the_dear_ones(world: World) -> Non
 async def test_a_second_charge_of_the_subject_counts_with_the_first(world: World) -> None:
     institution, parent = await world.institution(), await world.parent()
     await signed(world, institution, parent, 4, 40_000)
+    await world.wait(timedelta(days=1))
     second = await signed(world, institution, parent, 3, 30_000)
     await signed(world, institution, await world.parent(), 6, 60_000)
-    found = await replayed(world, nation(charge_span={"month": 3, "lesson": 6}).model_copy(update={"locality": "51"}))
+    found = await replayed(world, nation(charge_span={"month": 3, "lesson": 6}).model_copy(update={"locality": "51"}), days_before=2)
     assert found.refused == [], "twenty untaught lessons are few enough for a renewal in Chengdu"
     late = pack_for("510112", clock.today()).rule("charge.advance").model_copy(update={"limits": {"month": 1, "lesson": 3}})
     strict = nation(charge_span={"month": 3, "lesson": 6})
     strict = strict.model_copy(update={"locality": "5101", "rules": {**strict.rules, "charge.advance": late}})
-    found = await replayed(world, strict)
+    found = await replayed(world, strict, days_before=2)
     assert [(each.contract_no, each.rules) for each in found.refused] == [(second, ("charge.split",))]
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.contracts import search
@@ -166,3 +167,11 @@ async def test_two_workers_do_not_work_off_the_same_changes(world: World) -> Non
     done = await asyncio.gather(*(keep_up(world.district) for _ in range(4)))
     assert sum(bool(each) for each in done) == 1
     assert len(await search.classes(world.district, Wanted())) == 3
+
+
+async def test_a_lost_connection_is_known_for_one_and_replaced(world: World) -> None:
+    offered = await world.training_class(await world.institution("晨光"))
+    with pytest.raises(DBAPIError) as lost:
+        await world.district.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert lost.value.connection_invalidated
+    assert await found(world, Wanted()) == [offered.id]

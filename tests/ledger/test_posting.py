@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -65,6 +66,22 @@ async def test_the_same_reference_is_absorbed_and_answers_the_first_transfer(dis
     assert not again[1].repeated
     async with district.reading() as session:
         assert (await queries.balances(session, book))[CASH] == 507
+
+
+async def test_openings_are_posted_in_parts_and_all_refused_for_one(district: District, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_AT_ONCE", 2)
+    book = await opened_book(district)
+    references = [uuid7() for _ in range(5)]
+    openings = [Posting("old_stock_recognised", each, book, codes.SHORTFALL, codes.escrow(each), 100) for each in references]
+    with pytest.raises(BadInput) as refused:
+        async with district.transaction() as session:
+            await service.post_openings(session, [*openings[:3], replace(openings[3], amount_fen=0)], posted_by="test")
+    async with district.reading() as session:
+        assert (refused.value.facts["item"], await queries.balances(session, book)) == (3, {})
+    async with district.transaction() as session:
+        await service.post_openings(session, openings, posted_by="test")
+    async with district.reading() as session:
+        assert (await queries.balances(session, book))[codes.SHORTFALL] == 500
 
 
 @pytest.mark.parametrize("other", ["amount", "book", "account"])

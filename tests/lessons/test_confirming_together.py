@@ -114,6 +114,7 @@ async def test_a_wish_that_fails_fails_alone(school: School) -> None:
     assert await school.states(families[1]) == ["delivered", "scheduled", "scheduled", "scheduled"]
 
 
+@pytest.mark.own_database
 async def test_a_batch_survives_a_broken_connection(school: School) -> None:
     family = await school.enrol()
     await school.deliver(1, family)

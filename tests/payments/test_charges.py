@@ -152,6 +152,66 @@ async def test_a_lesson_that_was_moved_earlier_leaves_the_agreed_day_to_pay(scho
     assert (await charges(school, paying), await charges(school, silent)) == (["paid", "paid"], ["paid", "lapsed"])
 
 
+async def test_charges_that_cannot_lapse_yet_keep_no_other_waiting(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_up = [await school.enrol(terms=school.parts(1, 3)) for _ in range(3)]
+    paying = await school.enrol(terms=school.parts(1, 3))
+    agreed_on = clock.business_date(school.sessions[1].starts_at)
+    other = await found_school(school.world)
+    silent = await other.enrol(terms=other.parts(1, 3))
+    async with school.world.district.transaction() as session:
+        first, second = [await session.merge(each) for each in school.sessions[1:3]]
+        first.starts_at, first.ends_at = first.starts_at - timedelta(hours=22), first.ends_at - timedelta(hours=22)
+        second.starts_at, second.ends_at = second.starts_at - timedelta(days=1), second.ends_at - timedelta(days=1)
+    await school.world.wait_until(other.sessions[1].starts_at - timedelta(minutes=1))
+    await school.world.order(paying.parent, paying.contract)
+    await school.world.wait_until(other.sessions[1].starts_at)
+    monkeypatch.setattr(jobs, "BATCH", 2)
+    assert await jobs.lapse_charges(school.world.district) == 1, "held up are until the agreed day ends, paying until its code does"
+    assert await charges(other, silent) == ["paid", "lapsed"]
+    await school.world.wait_until(clock.day_bounds(agreed_on)[1])
+    await jobs.expire_payments(school.world.district, school.world.banks)
+    assert [await jobs.lapse_charges(school.world.district) for _ in range(3)] == [2, 2, 0]
+    assert [await charges(school, family) for family in (*held_up, paying)] == [["paid", "lapsed"]] * 4
+
+
+async def test_what_has_no_day_is_not_due_and_the_next_charge_is(school: School) -> None:
+    family, other = [await school.enrol(terms=school.parts(1, 1, 2)) for _ in range(2)]
+    await school.cancel(2)
+    assert await refusal(school, family) == "payments.not_due"
+    await eve_of(school, 3)
+    async with school.world.district.reading() as session:
+        [due] = await contracts.contracts_to_pay(session, family.parent.guardian_id)
+    assert [(charge.number, charge.has_day, charge.is_due) for charge in due.charges] == [
+        (1, True, False),
+        (2, False, False),
+        (3, True, True),
+    ]
+    assert (await school.world.pay(family.parent, family.contract)).amount_fen == 200_00
+    assert await school.states(family) == ["scheduled", "reserved", "scheduled", "scheduled"]
+    assert await refusal(school, family) == "payments.not_due"
+    async with school.world.district.reading() as session:
+        assert await contracts.contracts_to_pay(session, family.parent.guardian_id) == []
+    await school.world.pay(other.parent, other.contract)
+    await school.replace(2, school.sessions[3].ends_at + timedelta(days=1))
+    await school.world.pay(family.parent, family.contract)
+    assert await charges(school, family) == ["paid"] * 3
+    assert await charges(school, other) == ["paid", "planned", "paid"]
+
+
+async def test_a_charge_without_a_day_shields_no_later_one(school: School) -> None:
+    family, other = [await school.enrol(terms=school.parts(1, 1, 1, 1)) for _ in range(2)]
+    await school.cancel(2)
+    await school.world.wait_until(school.sessions[2].starts_at)
+    assert await refusal(school, family) == "payments.charge_lapsed"
+    assert await jobs.lapse_charges(school.world.district) == 2
+    assert await charges(school, family) == ["paid", "planned", "lapsed", "lapsed"]
+    assert await school.states(family) == ["scheduled", "reserved", "lapsed", "lapsed"]
+    await school.replace(2, school.sessions[3].ends_at)
+    await school.world.pay(family.parent, family.contract)
+    assert await school.states(family) == ["scheduled", "scheduled", "lapsed", "lapsed"]
+    assert await charges(school, other) == ["paid", "planned", "lapsed", "lapsed"]
+
+
 async def test_a_code_ends_before_the_first_lesson_that_it_pays_begins(school: School) -> None:
     family = await school.enrol(terms=school.parts(1, 3))
     begins_at = school.sessions[1].starts_at
@@ -160,18 +220,8 @@ async def test_a_code_ends_before_the_first_lesson_that_it_pays_begins(school: S
     assert payment.expires_at == begins_at
 
 
-async def test_an_institution_that_may_sell_nothing_takes_no_further_charge(school: School) -> None:
-    family = await school.enrol(terms=school.parts(1, 3))
-    async with school.world.district.transaction() as session:
-        await institutions.set_listing(session, school.world.officer(), school.institution.id, "black", "卷款失联")
-    with pytest.raises(DomainError) as refused:
-        await start(school, family.parent, family)
-    assert refused.value.code == "registry.blacklisted"
-    assert await school.states(family) == ["scheduled", "reserved", "reserved", "reserved"]
-
-
 @pytest.mark.parametrize("code", ["registry.sales_paused", "registry.blacklisted"])
-async def test_nor_the_first_one_of_who_has_signed_before(school: School, code: str) -> None:
+async def test_an_institution_that_may_sell_nothing_takes_no_first_charge_either(school: School, code: str) -> None:
     family = await school.sign()
     async with school.world.district.transaction() as session:
         if code == "registry.sales_paused":

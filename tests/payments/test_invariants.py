@@ -27,7 +27,7 @@ POISONS = {
     "contracts.seats": "UPDATE training_class SET seats = 1",
     "contracts.amount": "UPDATE lesson SET price_fen = price_fen + 1 WHERE number = 1",
     "contracts.charges": "UPDATE charge SET first_lesson = first_lesson + 1",
-    "contracts.paid_in_order": "UPDATE charge SET status = 'planned', ended_at = NULL WHERE status = 'paid'",
+    "contracts.first_charge": "UPDATE charge SET status = 'planned', ended_at = NULL WHERE status = 'paid'",
     "contracts.accepted": "UPDATE contract SET created_at = created_at - interval '1 second'",
     "contracts.states": "UPDATE lesson SET status = 'lapsed' WHERE status = 'reserved' AND number = 1",
     "contracts.one_party": "UPDATE lesson SET student_id = (SELECT max(id::text)::uuid FROM student)",

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from fastapi import FastAPI
 from app import clock, security
 from app.db import Database
 from app.ids import uuid7
-from app.main import create_app
+from app.main import attach, create_app
 from app.portals.edge import cookie_name
 from app.registry.models import Institution
 from app.security import Role, Staff, StaffRole
@@ -108,10 +109,17 @@ class Desks:
         await self._open.aclose()
 
 
+@lru_cache(maxsize=1)
+def _application() -> FastAPI:
+    """Its routes outlive a test: to make them takes longer than most tests."""
+    return create_app(settings())
+
+
 @asynccontextmanager
 async def desks_of(world: World, database: Database) -> AsyncIterator[Desks]:
-    """The service's own application over the world's database and bank."""
-    app = create_app(settings(), database, world.banks)
+    """The service's own application over the world's database and bank; there is one of it at a time."""
+    app = _application()
+    attach(app, settings(), database, world.banks)
     desks = Desks(world, app)
     try:
         yield desks

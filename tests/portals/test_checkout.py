@@ -4,15 +4,17 @@ import re
 from datetime import timedelta
 from html import unescape
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from sqlalchemy import event
 
 from app.db import District
+from app.policy.days import set_day
 from app.registry.class_sessions import cancel_session
 from app.registry.courses import course_of
+from app.registry.institutions import set_listing
 from app.registry.models import Institution, Student, TrainingClass
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
@@ -51,11 +53,55 @@ async def dear(world: World, institution: Institution) -> TrainingClass:
     return await world.training_class(institution, lessons=40, price_fen=800_000)
 
 
+async def test_a_breach_is_told_before_anybody_signs(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    sold = await dear(world, institution)
+    path = f"/classes/{sold.id}/enrol"
+    page = await home.page(path)
+    assert page == await home.page(path), "made once"
+    for said in ("按规定不能这样收费", "非学科类校外培训的意见", "最接近的合规方案", "25 课时", "¥5,000.00", "15 课时", "¥3,000.00"):
+        assert said in shown(page)
+    fields = hidden(page, f"/parent{path}") | {"agreed": "yes", "student_id": str(child.id)}
+    assert "价款分 2 次支付" in shown(page)
+    contract = await home.told(await home.submit(path, fields, page))
+    assert "合同已签订" in shown(contract)
+    [signed] = (await home.get("/contracts"))["items"]
+    assert [(charge["first_lesson"], charge["last_lesson"]) for charge in signed["charges"]] == [(1, 25), (26, 40)]
+
+
+async def test_what_is_told_follows_the_registers(world: World, home: Desk, institution: Institution) -> None:
+    sold = await world.training_class(institution)
+    path = f"/classes/{sold.id}/enrol"
+    assert "按规定不能这样收费" not in shown(await home.page(path))
+    async with world.district.transaction() as session:
+        await set_listing(session, world.officer(), institution.id, "black", "卷款失联")
+    blocked = await home.page(path)
+    assert "列入黑名单的机构不得新收费" in shown(blocked)
+    assert "最接近的合规方案" not in shown(blocked)
+    async with world.district.transaction() as session:
+        await set_listing(session, world.officer(), institution.id, None, "已经整改")
+    assert "按规定不能这样收费" not in shown(await home.page(path))
+
+
+async def test_what_is_told_follows_the_calendar(world: World, home: Desk) -> None:
+    sold = await world.training_class(await world.institution(kind="subject"))
+    path = f"/classes/{sold.id}/enrol"
+    assert "按规定不能这样收费" not in shown(await home.page(path))
+    async with world.district.transaction() as session:
+        await set_day(session, world.officer().actor, sold.ends_on, "holiday", "区教育局通知")
+    assert "学科类培训不得占用法定节假日和休息日" in shown(await home.page(path))
+
+
+async def refused_at_once(home: Desk, class_id: UUID, **typed: str) -> httpx.Response:
+    """What a page answers that was opened before the law forbade it."""
+    answer = await home.submit(f"/classes/{class_id}/enrol", {**await document(home, class_id), "agreed": "yes", **typed})
+    assert answer.status_code == 422
+    return answer
+
+
 async def test_a_plan_is_accepted_with_one_tap(world: World, home: Desk, child: Student, institution: Institution) -> None:
     sold = await dear(world, institution)
     path = f"/classes/{sold.id}/enrol"
-    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), "agreed": "yes", "student_id": str(child.id)})
-    assert refused.status_code == 422
+    refused = await refused_at_once(home, sold.id, student_id=str(child.id))
     for said in ("按规定不能这样收费", "非学科类校外培训的意见", "最接近的合规方案", "25 课时", "¥5,000.00", "15 课时", "¥3,000.00"):
         assert said in shown(refused.text)
     fields = hidden(refused.text, f"/parent{path}")
@@ -67,9 +113,9 @@ async def test_a_plan_is_accepted_with_one_tap(world: World, home: Desk, child: 
 
 async def test_a_newcomer_is_offered_the_plan_for_the_child_just_entered(world: World, home: Desk, institution: Institution) -> None:
     sold = await dear(world, institution)
+    typed = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
+    refused = await refused_at_once(home, sold.id, **typed)
     path = f"/classes/{sold.id}/enrol"
-    typed = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1", "agreed": "yes"}
-    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), **typed})
     contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))
     assert "合同已签订" in shown(contract)
 

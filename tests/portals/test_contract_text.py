@@ -17,6 +17,7 @@ from app.db import District
 from app.errors import Unavailable
 from app.ids import uuid7
 from app.portals import contract_pdf
+from app.registry import consenting
 from app.registry.models import Institution, Student
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
@@ -94,6 +95,43 @@ async def test_a_file_says_what_the_page_says(world: World, home: Desk, parent: 
     assert re.sub(r"合同C\w{20,30}SHA-256[0-9a-f]{64}第\d/\d页", "", drawn) == re.sub(r"\s", "", kept["text"])
     again = await home.browser.get(f"/parent/contracts/{contract.id}/document.pdf")
     assert again.content == file.content, "the same contract, the same bytes"
+
+
+async def test_the_institution_keeps_a_copy_without_the_name(
+    world: World, desks: Desks, home: Desk, parent: Parent, child: Student, institution: Institution
+) -> None:
+    offered = await world.training_class(institution)
+    contract = await world.sign(parent, offered, child)
+    accepted_text = await home.get(f"/contracts/{contract.id}/document")
+    desk = await desks.institution(institution)
+    [listed] = (await desk.get("/contracts", class_id=str(offered.id)))["items"]
+    assert (listed["id"], listed["student_name"], listed["status"]) == (str(contract.id), "王*明", "created")
+    assert (await desk.get("/contracts", class_id=str(uuid7())))["items"] == []
+    copy = await desk.get(f"/contracts/{contract.id}/document")
+    assert (copy["sha256"], copy["whole"]) == (accepted_text["sha256"], True)
+    kept = accepted_text["text"].replace("学员：王小明", "学员：王*明") + "机构留存本：学员姓名已遮盖，其余与监护人签订的全文相同\n"
+    assert copy["text"] == kept
+    page = (await desk.browser.get(link(await desk.page(f"/classes/{offered.id}"), contract.contract_no))).text
+    assert "王小明" not in page
+    file = await desk.browser.get(link(page, "下载 PDF"))
+    assert file.content == (await desk.api.get(f"/api/v1/institution/contracts/{contract.id}/document.pdf")).content
+    said = text_of(file.content)
+    assert ("王*明" in said, "王小明" in said, contract.contract_no in said) == (True, False, True)
+    async with world.district.transaction() as session:
+        await consenting.take_back(session, parent.guardian_id, child.id)
+    assert "学员：已隐藏\n" in (await desk.get(f"/contracts/{contract.id}/document"))["text"]
+
+
+async def test_another_institution_has_no_copy(world: World, desks: Desks, parent: Parent, institution: Institution) -> None:
+    contract = await world.sign(parent, await world.training_class(institution))
+    desk = await desks.institution(await world.institution("新苗语言艺术中心"))
+    assert (await desk.get("/contracts"))["items"] == []
+    for contract_id in (contract.id, uuid7()):
+        for path in ("document", "document.pdf"):
+            absent = await desk.api.get(f"/api/v1/institution/contracts/{contract_id}/{path}")
+            assert problem_of(absent) == (404, "contracts.not_found")
+        for path in ("", "/document.pdf"):
+            assert (await desk.browser.get(f"/institution/contracts/{contract_id}{path}")).status_code == 404
 
 
 async def test_what_changed_meanwhile_is_read_again(world: World, home: Desk, child: Student, institution: Institution) -> None:

@@ -1,7 +1,9 @@
 """批量导入 at the institution end: a template is filled in, handed in, checked and imported, in JSON and by the pages."""
 
+import re
 from html import unescape
 from io import BytesIO
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import httpx
@@ -86,7 +88,8 @@ async def test_bad_files_and_bad_rows_change_nothing(desks: Desks, institution: 
 async def test_the_same_by_the_pages(desks: Desks, institution: Institution, world: World) -> None:
     desk = await desks.institution(institution)
     refused = await posted(desk, "teachers", file_of("students", {}))
-    assert (refused.status_code, "没有这一列" in shown(refused.text)) == (400, True)
+    assert refused.status_code == 400
+    assert re.search(r'name="file"[^>]*><div class="form-error" role="alert">[^<]*没有这一列', refused.text), "beside the field"
     assert "请选择文件" in shown((await posted(desk, "teachers", b"")).text)
     for rows, words in (
         ([{}, {"certificate_no": "C-1", "name": "张华"}], ("1 行不能导入", "B3", "与第 2 行重复")),
@@ -102,9 +105,12 @@ async def test_the_same_by_the_pages(desks: Desks, institution: Institution, wor
         assert "hx-trigger" not in page
         for said in words:
             assert said in shown(page), said
+        again = 'href="/institution/imports?kind=teachers"' in page
+        assert again == ("不能导入" in words[0]), "a refused file is no dead end"
     assert "正在导入" in await desk.told(await desk.submit(f"{path}/confirm", {}))
     await steps.take_due(world.district)
     assert "2 行已导入" in shown(await desk.page(path))
+    assert '<option value="students" selected>' in await desk.page("/imports?kind=students")
     assert "已导入" in shown(await desk.page("/imports"))
     repeated = await desk.told(await posted(desk, "teachers", file_of("teachers", {}, {"certificate_no": "C-2", "name": "张华"})))
     assert "同样的内容已经导入过" in repeated
@@ -114,6 +120,15 @@ async def test_the_same_by_the_pages(desks: Desks, institution: Institution, wor
     assert "没有导入" in shown(await desk.page(path))
     async with world.district.reading() as session:
         assert len((await session.scalars(select(Teacher))).all()) == 2
+
+
+async def test_what_is_uploaded_never_waits_on_the_disk(desks: Desks, institution: Institution, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The form's parser would write a larger file to one of its own, in clear."""
+    rolled: list[int] = []
+    monkeypatch.setattr(SpooledTemporaryFile, "rollover", lambda file: rolled.append(file.tell()))
+    desk = await desks.institution(institution)
+    assert "引号或分隔符不完整" in shown((await posted(desk, "students", b"x" * MAX_BYTES)).text)
+    assert rolled == []
 
 
 @pytest.mark.parametrize("slug", ["teachers", "classes", "students"])

@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.old_families import PAYEE_NO, ask_back, deposit, old_family, open_payee, rule_on
+from tests.old_families import PAYEE_NO, ask_back, deposit, old_family, open_payee, release, rule_on
 from tests.portals.desks import Desks
 from tests.portals.families import at_home, problem_of, shown
 from tests.school import Family, School, found_school
-from tests.supervision.scenes import draw_lines
 from tests.world import World
 
 REASON = {"reason": "机构补缴"}
@@ -79,6 +78,7 @@ async def test_officers_see_what_waits_and_rule_by_their_form(desks: Desks, scho
     assert "补足缺口" in await (await desks.clerk()).page("/receipts?show=all")
     await school.world.work()
     assert "没有等待资金的退费" in await officer.page("/receipts")
+    await release(school, refund)
     assert await school.world.bank.balance_of(PAYEE_NO) == 400_00
 
 
@@ -100,14 +100,13 @@ async def test_officers_rule_in_json(desks: Desks, school: School, family: Famil
 
 async def test_officers_decide_about_held_refunds_in_json_and_by_their_form(desks: Desks, school: School, family: Family) -> None:
     officer = await desks.officer()
-    await draw_lines(school.world.district, school.institution)
     refund = await ask_back(school, family)
     await rule_on(school, await deposit(school, 400_00), "made_good")
     await school.world.work()
     [held] = (await officer.get("/held-refunds"))["items"]
     assert (held["refund_no"], held["status"], held["amount_fen"]) == (refund.refund_no, "held", 400_00)
     page = await officer.page("/receipts")
-    for fact in ("暂扣的存量退费", refund.refund_no, family.contract.contract_no):
+    for fact in ("暂扣的退费", refund.refund_no, family.contract.contract_no, "收款账户由家长指定，需人工核对", "6217****0001"):
         assert fact in page
     path = f"/receipts/refunds/{refund.refund_no}/decision"
     assert "请填写理由" in await officer.told(await officer.submit(path, {"decision": "release", "reason": ""}, page))
@@ -129,3 +128,11 @@ async def test_an_institution_sees_what_it_lacks(desks: Desks, school: School, f
     assert (await desk.get("/balance"))["shortfall_fen"] == 400_00
     await ask_back(school, family)
     assert "等待机构补足资金" in await desk.page("/refunds")
+
+
+async def test_an_officer_sees_what_must_be_there_before_it_sells_again(desks: Desks, school: School, family: Family) -> None:
+    await school.enrol()
+    officer = await desks.officer()
+    page = shown(await officer.page(f"/institutions/{school.institution.id}/entry"))
+    for fact in ("其中存量缺口 ¥400.00", "恢复招生须有 ¥400.00", "已覆盖 100"):
+        assert fact in page

@@ -1,8 +1,13 @@
 """Searching as everybody does it: a box, a few choices, page by page."""
 
+from uuid import UUID
+
 import httpx
 import pytest
 
+from app.portals.fields import Listed
+from app.portals.public.searching import FoundClassItem, FoundInstitutionItem
+from app.registry.models import TrainingClass
 from app.registry.search import keep_up
 from tests.portals.desks import Desks
 from tests.portals.families import link, links, problem_of, shown
@@ -102,6 +107,24 @@ async def test_json_takes_the_same_questions(world: World, anybody: httpx.AsyncC
     assert len((await anybody.get(CLASSES, params=asked)).json()["items"]) == 3
     (institution,) = (await anybody.get(INSTITUTIONS, params={"q": "晨光"})).json()["items"]
     assert (institution["open_classes"], institution["kind"]) == (3, "arts")
+
+
+async def test_json_is_what_its_description_says(world: World, anybody: httpx.AsyncClient) -> None:
+    await open_classes(world, 2)
+    for path, page_of in ((CLASSES, Listed[FoundClassItem]), (INSTITUTIONS, Listed[FoundInstitutionItem])):
+        for limit in (1, 20):
+            said = (await anybody.get(path, params={"limit": limit})).text
+            assert page_of.model_validate_json(said).model_dump_json() == said
+
+
+async def test_what_changed_is_on_the_next_page(world: World, anybody: httpx.AsyncClient) -> None:
+    (offered,) = await open_classes(world)
+    assert "创意美术" in shown(await page(anybody, "/search"))
+    async with world.district.transaction() as session:
+        (await session.get_one(TrainingClass, UUID(offered))).name = "水墨"
+    changed = shown(await page(anybody, "/search"))
+    assert "水墨" in changed
+    assert "创意美术" not in changed
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ async def test_a_change_pauses_is_told_to_families_and_resumes(desks: Desks, wor
     confirmed = await decide(officer, f"/changes/{change['id']}/confirm")
     assert (confirmed.status_code, confirmed.json()["address"]) == (200, "驿都大道 99 号")
     figures = (await decide(officer, resume)).json()
-    assert figures == {"institution_id": str(institution.id), "escrow_fen": 40_000, "reported_fen": 40_000, "coverage_bps": 10_000}
+    held = {"escrow_fen": 40_000, "old_stock_fen": 0, "due_fen": 40_000, "reported_fen": 40_000}
+    assert figures == {"institution_id": str(institution.id), **held, "coverage_bps": 10_000, "due_bps": 10_000}
     assert (await home.get("/notices"))["items"] == []
     assert problem_of(await decide(officer, resume)) == (409, "registry.sales_not_paused")
 

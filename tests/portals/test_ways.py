@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 
 from app import clock
+from app.registry.institutions import Listing, set_listing
 from tests.portals.desks import Desk, Desks
 from tests.portals.families import accepted, at_home, links, shown
 from tests.school import School, found_school
@@ -71,8 +72,27 @@ async def test_a_class_is_paid_month_by_month(school: School, home: Desk) -> Non
     opens_at = clock.day_bounds(clock.today() + timedelta(days=22))[0]
     await school.world.wait_until(opens_at)
     assert "待付款¥300.00，第30至32课时，首课开始前付清" in said(await home.page())
+    await list_as(school, "black")
+    refused = said(await home.told(await home.submit(f"{contract}/payments", {})))
+    assert "按规定不能这样收费：列入黑名单的机构不得新收费（依据：" in refused
+    await list_as(school, None)
     assert "付款成功" in shown(await pay(home, school, contract))
     assert await school.totals() == {"cash": 3_200_00, "escrow": 3_200_00}
+
+
+async def list_as(school: School, listing: Listing | None) -> None:
+    async with school.world.district.transaction() as session:
+        await set_listing(session, school.world.officer(), school.institution.id, listing, "卷款失联")
+
+
+async def test_lessons_without_a_day_are_not_due(school: School, home: Desk) -> None:
+    contract = await sign(home, school, "parts")
+    await pay(home, school, contract)
+    for number in (30, 31, 32):
+        await school.cancel(number)
+    await school.world.wait_until(clock.day_bounds(clock.today() + timedelta(days=22))[0])
+    assert "待付款¥" not in said(await home.page())
+    assert "课次已取消，定下补课时间后再付" in said(await home.page(contract))
 
 
 async def test_the_months_to_come_can_be_declined(school: School, home: Desk) -> None:

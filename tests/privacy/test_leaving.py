@@ -18,9 +18,10 @@ from app.privacy import leaving
 from app.refunds import service as refunds
 from app.registry import consenting, families, inviting, queries
 from app.registry.models import FormerGuardianship, Guardian, GuardianInvitation, Guardianship, Student
+from app.registry.rules import shanghai
 from app.security import Parent
-from tests.school import School, found_school
-from tests.world import World
+from tests.school import School, ask_again, found_school, instructed
+from tests.world import CONNECTION, World
 
 
 @pytest.fixture
@@ -88,7 +89,35 @@ async def test_money_on_its_way_back_holds_an_erasure_up_until_it_arrived(school
         await refunds.request(session, family.parent, family.contract.id, "搬家")
     assert await left_over(district, family.parent, family.student.id) == {"refunds": 1, "receipts": 1}
     await settle(world)
+    assert (await left_over(district, family.parent, family.student.id))["arrived"] == 2
+    await world.wait(leaving.COMES_BACK_WITHIN)
     assert await leave(district, family.parent, family.student.id) is True
+
+
+async def test_a_refund_that_the_bank_sends_back_later_still_finds_its_family(school: School, district: District) -> None:
+    """Paid on a Tuesday, 退汇 on the Thursday: whoever was erased on the Wednesday could not ask for it again."""
+    world, family = school.world, await school.enrol()
+    async with district.transaction() as session:
+        [refund] = await refunds.request(session, family.parent, family.contract.id, "搬家")
+    await settle(world)
+    paid_at = (await instructed(world, refund.refund_no)).ended_at
+    assert paid_at is not None
+    await world.wait(timedelta(days=1))
+    with pytest.raises(Refused, match=r"privacy\.not_settled") as refusal:
+        await erase(district, family.parent)
+    until = paid_at + leaving.COMES_BACK_WITHIN
+    assert refusal.value.facts == {"arrived": 1, "until": until.isoformat()}
+    assert f"银行仍可能退汇，{shanghai(until)} 以后才能删除" in refusal.value.message_zh
+    await world.wait(timedelta(days=1))
+    await world.bank.return_instruction(CONNECTION, refund.refund_no)
+    await ask_again(world, refund.refund_no)
+    await world.work()
+    assert (await left_over(district, family.parent))["lessons"] == 4
+    async with district.transaction() as session:
+        await refunds.request(session, family.parent, family.contract.id, "再退一次")
+    await settle(world)
+    await world.wait(leaving.COMES_BACK_WITHIN)
+    await erase(district, family.parent)
 
 
 async def test_an_erased_family_leaves_its_rows_and_takes_its_names(school: School, district: District) -> None:
@@ -100,6 +129,7 @@ async def test_an_erased_family_leaves_its_rows_and_takes_its_names(school: Scho
         phone = families.phone_of(guardian)
         await refunds.request(session, family.parent, family.contract.id, "搬家")
     await settle(world)
+    await world.wait(leaving.COMES_BACK_WITHIN)
     await erase(district, family.parent)
     async with district.reading() as session:
         guardian = await session.get_one(Guardian, family.parent.guardian_id)

@@ -220,8 +220,8 @@ async def test_a_proposed_change_pauses_sales_until_an_officer_confirms_coverage
     assert (await now(world, institution)).sales_paused_at is not None
 
     async with district.transaction() as session:
-        money = await confirm_coverage(session, officer, institution.id, "监管账户余额足额")
-    assert money.coverage_bps == 10_000
+        confirmed = await confirm_coverage(session, officer, institution.id, "监管账户余额足额")
+    assert (confirmed.money.coverage_bps, confirmed.due_bps, confirmed.old_stock_fen) == (10_000, 10_000, 0)
     await world.sign(parent, training_class)
     async with district.reading() as session:
         assert await notices_of(session, parent.guardian_id) == []

@@ -58,7 +58,10 @@ async def what_the_people_find(sample: RunningSample) -> None:
         parent = await signed_in(http, "parent", demo["parent"])
         waiting = (await http.get("/parent/lessons?status=delivered&limit=100", headers=parent)).json()["items"]
         assert len(waiting) >= 6
-        assert {each["status"] for each in (await http.get("/parent/contracts", headers=parent)).json()["items"]} >= {"paid"}
+        contracts = {each["way"]: each for each in (await http.get("/parent/contracts", headers=parent)).json()["items"]}
+        assert {way: each["status"] for way, each in contracts.items()} == {"once": "paid", "parts": "paid", "later": "agreed"}
+        due = [sum(charge["is_due"] for charge in contracts[way]["charges"]) for way in ("once", "parts", "later")]
+        assert due == [0, 1, 1]
         classes = (await http.get("/public/classes")).json()["items"]
         assert len([each for each in classes if each["seats_left"] and each["lessons_left"] == each["lesson_count"]]) >= 3
         staff = {role: await signed_in(http, "staff", demo["staff"][role]) for role in demo["staff"]}

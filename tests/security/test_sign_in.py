@@ -10,6 +10,7 @@ from app import clock, security
 from app.db import District
 from app.errors import TooManyAttempts
 from app.security import SignInCode
+from tests.conftest import FULL_HASHER
 
 PASSWORD = "correct horse battery"
 PHONE = "+8613800138000"
@@ -43,6 +44,13 @@ async def test_the_right_password_opens_a_session(district: District, staff: sec
     [caller] = await security.principals_of(district, [token])
     assert isinstance(caller, security.SupervisionStaff)
     assert caller.staff_id == staff.id
+
+
+async def test_passwords_are_kept_at_the_full_cost_of_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "_hasher", FULL_HASHER)
+    hashed = await security.hash_password(PASSWORD)
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert [security._verify(tried, hashed) for tried in (PASSWORD, "wrong password")] == [True, False]
 
 
 @pytest.mark.parametrize(("name", "password"), [("zhang.san", "wrong password"), ("nobody", PASSWORD), ("", ""), ("zhang.san", "")])

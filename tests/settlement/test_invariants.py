@@ -31,6 +31,11 @@ BREAKS = {
     "UPDATE refund SET funded_at = now() WHERE funded_at IS NULL": {"refunds.waits_for_funds"},
     "UPDATE instruction SET original_movement_id = (SELECT max(movement_id::text)::uuid FROM payment"
     " WHERE id NOT IN (SELECT payment_id FROM refund)) WHERE purpose = 'refund'": {"refunds.to_its_payer"},
+    "WITH named AS (INSERT INTO payee (id, account_enc, created_at) VALUES (gen_random_uuid(), '', now()) RETURNING id),"
+    " moved AS (UPDATE refund SET payee_id = named.id, named_by = guardian_id FROM named WHERE funded_at IS NOT NULL)"
+    " UPDATE instruction SET payee_id = named.id, original_movement_id = NULL FROM named WHERE purpose = 'refund'": {
+        "refunds.to_its_payer"
+    },
     "UPDATE instruction SET source = 'escrow:none' WHERE purpose = 'payout'": {
         "refunds.instruction_has_refund",
         "settlement.amount_is_its_lines",

@@ -132,6 +132,7 @@ async def test_ten_streams_share_one_listener_and_the_last_one_takes_it_away(wor
     await eventually(lambda: _nobody_listening(world.district))
 
 
+@pytest.mark.own_database
 async def test_a_stream_outlives_the_loss_of_every_connection(
     world: World, school: Institution, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

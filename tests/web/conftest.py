@@ -1,6 +1,6 @@
 """The web process without a socket: the real application on the real database, with a few routes to try its edge on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import jinja2
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app import security
 from app.banking.banks import Banks
 from app.db import Database, District
-from app.main import create_app
+from app.main import attach, create_app
 from app.portals import pages
 from app.registry import families
 from app.settings import Settings, settings
@@ -49,15 +49,23 @@ def configured() -> Settings:
     return settings().model_copy(update={"sample_sign_in": {SAMPLE_PHONE: "246810"}})
 
 
-@pytest.fixture
-async def app(configured: Settings, database: Database, district: District, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    loader = jinja2.ChoiceLoader([pages.environment.loader, jinja2.DictLoader({"probe.html": PROBE_PAGE})])
-    monkeypatch.setattr(pages.environment, "loader", loader)
-    made = create_app(configured, database, Banks({}))
-    made.state.sms = Messages()
+@pytest.fixture(scope="package")
+def application() -> Iterator[FastAPI]:
+    """With the routes and the page to try it on; all tests share them."""
+    made = create_app(settings())
     made.include_router(probe.api)
     made.include_router(probe.pages)
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        loader = jinja2.ChoiceLoader([pages.environment.loader, jinja2.DictLoader({"probe.html": PROBE_PAGE})])
+        patch.setattr(pages.environment, "loader", loader)
+        yield made
+
+
+@pytest.fixture
+async def app(application: FastAPI, configured: Settings, database: Database, district: District) -> FastAPI:
+    attach(application, configured, database, Banks({}))
+    application.state.sms = Messages()
+    return application
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
 from itertools import cycle, islice
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,7 @@ from app.settings import settings
 from tests.web.stage import Stage, staged
 from tests.world import World
 
+pytestmark = pytest.mark.timeout(240)
 Operation = APIOperation[Any, Any, Any, Any]
 
 EXAMPLES = 4
@@ -65,11 +67,15 @@ async def client(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
+@lru_cache(maxsize=1)
+def described() -> list[Operation]:
+    description = schemathesis.openapi.from_dict(create_app(settings()).openapi())
+    return [each.ok() for each in description.get_all_operations()]
+
+
 def operations(end: str | None = None) -> list[Operation]:
     """What is described: of one end, or of nobody's; streams do not end, and who signs out can ask no more."""
-    description = schemathesis.openapi.from_dict(create_app(settings()).openapi())
-    found = [each.ok() for each in description.get_all_operations()]
-    return [each for each in found if end_of(each) == end and not each.path.endswith("/stream") and each.path != SIGN_OUT]
+    return [each for each in described() if end_of(each) == end and not each.path.endswith("/stream") and each.path != SIGN_OUT]
 
 
 def end_of(operation: Operation) -> str | None:

@@ -128,6 +128,7 @@ async def test_a_database_that_cannot_be_reached_is_not_our_fault(app: FastAPI, 
     assert (await client.get(f"{PROBE}/me", headers=bearer(officer_token))).status_code == 503
 
 
+@pytest.mark.own_database
 async def test_connections_that_the_server_cuts_are_made_anew(
     client: httpx.AsyncClient, server: Server, database_name: str, officer_token: str
 ) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -111,9 +111,11 @@ async def discard(upload_id: PathId, caller: InstitutionCaller, session: Write) 
 
 
 @pages.get("")
-async def import_list(request: Request, caller: InstitutionCaller, session: Read, paging: PageByTime) -> Response:
-    """All files, and the form for one more."""
-    return await _import_list(request, session, caller, paging)
+async def import_list(
+    request: Request, caller: InstitutionCaller, session: Read, paging: PageByTime, kind: Annotated[str, Query(max_length=40)] = ""
+) -> Response:
+    """All files, and the form for one more of a kind."""
+    return await _import_list(request, session, caller, paging, kind=kind)
 
 
 @pages.get("/templates/{kind}.xlsx")
@@ -137,7 +139,7 @@ async def upload(
     except DomainError as refused:
         async with home.reading() as session:
             return await _import_list(request, session, caller, paging, refused, kind)
-    told = "同样的内容已经导入过，没有重复导入" if received.repeated else "文件已读取，正在逐行核对"
+    told = "同样的内容已经导入过，没有重复导入" if received.repeated else "文件已读取"
     return see_other(f"{_PAGE}/{received.upload.id}", told)
 
 

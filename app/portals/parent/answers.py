@@ -105,7 +105,7 @@ class CheckoutAnswer(BaseModel):
 
 
 class ChargeItem(BaseModel):
-    """A charge of a contract, for its lessons `first_lesson` to `last_lesson`; the first that is planned is paid next."""
+    """A charge of a contract, for its lessons `first_lesson` to `last_lesson`; the first planned one that has a day is paid next."""
 
     model_config = OfView
 
@@ -117,6 +117,7 @@ class ChargeItem(BaseModel):
     due_on: date = Field(description="The day of its first lesson as it was agreed; a later charge lapses unpaid when that begins")
     status: str = Field(description="planned → paid, or lapsed")
     is_due: bool = Field(description="It may be paid now")
+    has_day: bool = Field(description="False while all its lessons were cancelled and wait for a new day")
 
 
 class ContractAnswer(BaseModel):
@@ -280,7 +281,7 @@ class DisputeAnswer(BaseModel):
 
 
 class PayeeInput(BaseModel):
-    """The account that a refund of an old contract (存量) is to be paid to: nothing of it came through this service."""
+    """The account that a refund is to be paid to which cannot go back to who paid: an old contract (存量), or one that came back."""
 
     account_no: Annotated[str, Field(max_length=64)]
     holder_name: Text
@@ -291,7 +292,10 @@ class PayeeInput(BaseModel):
 
 
 class RefundInput(BaseModel):
-    """The contract whose untaught lessons are to be given back, and why; an old contract needs a payee."""
+    """The contract whose untaught lessons are to be given back, and why.
+
+    An old contract needs a payee. Another may have one after a refund of it was rejected or returned; an officer checks it then.
+    """
 
     contract_id: UUID
     reason: Text
@@ -312,7 +316,8 @@ class RefundLineItem(BaseModel):
 class RefundAnswer(BaseModel):
     """A refund to the account that paid; `status` is its instruction's.
 
-    That of an old contract goes to its payee, and is `waiting` until the institution has funded it.
+    That of an old contract goes to its payee, and is `waiting` until the institution has funded it. What goes to a payee is `drafted`,
+    then `held` until an officer has checked the account.
     """
 
     model_config = OfView
@@ -321,7 +326,7 @@ class RefundAnswer(BaseModel):
     contract_id: UUID
     contract_no: str
     amount_fen: int
-    status: str = Field(description="waiting, cleared, submitted, unknown, settled, returned or rejected")
+    status: str = Field(description="waiting, drafted, held, cleared, submitted, unknown, settled, returned or rejected")
     payee_known: bool = Field(description="False for a waiting one that nobody has named an account for")
     cause: str = Field(description="guardian or ruling")
     reason: str

@@ -140,7 +140,7 @@ async def dispute(lesson_id: PathId, body: DisputeInput, caller: ParentCaller, s
 
 @router.post("/refunds", status_code=201, summary="Ask for the rest back")
 async def ask_for_refund(body: RefundInput, caller: ParentCaller, once: Once) -> RequestedRefund:
-    """Every untaught lesson of a contract at its allocated price, approved by rule at once, to the account that paid.
+    """Every untaught lesson of a contract at its allocated price, approved by rule at once, to the account that paid, or to the payee.
 
     A contract paid in several charges gives one refund for each payment: the first is answered, with the numbers of the others.
     """

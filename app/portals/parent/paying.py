@@ -27,7 +27,9 @@ async def start(contract_id: PathId, caller: ParentCaller, home: Home) -> Respon
         async with home.transaction() as session:
             payment = await payments.start(session, caller, contract_id)
     except (Conflict, Refused) as refused:
-        return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
+        sources = dict.fromkeys(finding["source"] for finding in refused.facts.get("findings", ()))
+        said = f"{refused.message_zh}（依据：{'；'.join(sources)}）" if sources else refused.message_zh
+        return see_other(f"/parent/contracts/{contract_id}", said, "danger")
     return see_other(f"/parent/payments/{payment.payment_no}")
 
 

@@ -1,5 +1,6 @@
 """我要退费: ask for the untaught lessons of a contract back, and follow the money."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from app.portals.fields import PageByTime, PathId, PathNo, listed
 from app.portals.pages import render, see_other
 from app.refunds import queries as refund_views
 from app.refunds import service as refunds
+from app.refunds.models import Refund
 from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
@@ -64,8 +66,7 @@ async def ask(
     except DomainError as error:
         return await _claim_page(request, caller, home, contract_id, error, reason)
     where = f"/parent/refunds/{given[0].refund_no}" if len(given) == 1 else f"/parent/contracts/{contract_id}"
-    waits = any(refund.funded_at is None for refund in given)
-    return see_other(where, "退费已受理，等待机构补足资金后由银行付出" if waits else "退费已受理，正在由银行原路退回")
+    return see_other(where, f"退费已受理，{_way_of(given)}")
 
 
 @router.post("/refunds/{refund_no}/payee")
@@ -80,6 +81,14 @@ async def name_payee(
     except (BadInput, Conflict) as refused:
         return see_other(where, refused.message_zh, "danger")
     return see_other(where, "收款账户已记下")
+
+
+def _way_of(given: Sequence[Refund]) -> str:
+    if any(refund.funded_at is None for refund in given):
+        return "等待机构补足资金后由银行付出"
+    if any(refund.payee_id is not None for refund in given):
+        return "监管部门核对收款账户后由银行付出"
+    return "正在由银行原路退回"
 
 
 async def _claim_page(

@@ -1,7 +1,7 @@
 """我要报名: what a guardian reads before signing, and the signature."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from app.contracts import accepting
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
+from app.contracts.checkout import Counter
 from app.contracts.judging import LegalPlan
 from app.contracts.terms import Terms
 from app.db import District
@@ -31,11 +32,15 @@ _frames = Frames()
 
 @router.get("/classes/{class_id}/enrol")
 async def enrolment(request: Request, class_id: PathId, caller: ParentCaller, home: Home) -> Response:
-    """Which child joins the class, and what is to be signed?"""
+    """Which child joins the class, and what is to be signed?
+
+    Where the law forbids to pay for all of it at once, that is said before anybody signs, and what can be signed is the nearest
+    legal plan.
+    """
     checkout = await checkout_of(request, caller, home, class_id)
     counter, family = checkout.counter, family_of(checkout, TypedChild())
     variant = bool(checkout.children), all(child.consented for child in checkout.children)
-    shown = family | {"offer": counter.offer, "wording": counter.wording, "error": None, "plan": None, "terms": ""}
+    shown = family | {"offer": counter.offer, "error": counter.refusal, "plan": counter.plan} | _to_sign(counter)
     return _frames.render(request, counter, variant, _PAGE, {"radios": shown.pop("radios")}, **shown)
 
 
@@ -69,6 +74,15 @@ async def enrol(
         return await _refused(request, caller, home, class_id, error, terms, typed)
     signed = "合同已签订，上完一节付一节" if chosen and chosen.way == "later" else "合同已签订，请在名额保留期内付款"
     return see_other(f"/parent/contracts/{contract_id}", signed if is_new else "孩子在这个班级已有合同")
+
+
+def _to_sign(counter: Counter) -> dict[str, Any]:
+    """The text under the form, and the terms that it is about: everything at once, or the legal plan in its place."""
+    if counter.planned is None or counter.plan is None or counter.plan.terms is None:
+        return {"wording": counter.wording, "terms": "", "plan_terms": "", "plan_wording": None, "child_id": ""}
+    terms = TermsInput.of(counter.plan.terms).model_dump_json()
+    charges = counter.plan.terms.charges
+    return {"wording": counter.planned, "terms": terms, "charges": charges, "plan_terms": terms, "plan_wording": None, "child_id": ""}
 
 
 def _read(document: str, agreed: str) -> bytes:

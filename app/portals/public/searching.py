@@ -1,21 +1,25 @@
 """Finding a class or an institution by its name, place, kind, price and hours: JSON and pages."""
 
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any, Literal, get_args
+from functools import lru_cache
+from typing import Annotated, Literal, NamedTuple, TypeVar, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from markupsafe import Markup
+from pydantic import BaseModel, Field, StringConstraints
+from pydantic_core import to_json
 
 from app.contracts import search
-from app.contracts.search import LONGEST_QUERY, PARTS, Part, Wanted
+from app.contracts.search import LONGEST_QUERY, PARTS, FoundClass, FoundInstitution, Part, Wanted
 from app.errors import BadInput
 from app.money import MAX_FEN
 from app.portals.edge import Named
-from app.portals.fields import Listed, PageById, listed
+from app.portals.fields import Listed, PageById, Paging, listed
 from app.portals.hours import PARTS_ZH, WEEKDAYS
-from app.portals.pages import render
+from app.portals.pages import environment, render
 from app.portals.staff import typed_fen
 from app.portals.words import word
 
@@ -26,12 +30,16 @@ Words = Annotated[str, StringConstraints(max_length=LONGEST_QUERY)]
 Typed = Annotated[str, StringConstraints(max_length=20)]
 Kind = Literal["subject", "arts", "sports", "science", "other"]
 Mode = Literal["onsite", "online"]
+_KINDS = [("", "不限类别"), *((kind, word(kind, "institution_kind")) for kind in get_args(Kind))]
+_MODES = [("", "线下和线上"), *((mode, word(mode, "class_mode")) for mode in get_args(Mode))]
+_WEEKDAYS = [(str(number), f"周{day}") for number, day in enumerate(WEEKDAYS, start=1)]
+_CONDITIONS_KEPT = 256
+_LINES_KEPT = 4096
+Found = TypeVar("Found", FoundClass, FoundInstitution)
 
 
 class FoundClassItem(BaseModel):
     """A class that may be joined now."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     institution_id: UUID
@@ -52,8 +60,6 @@ class FoundClassItem(BaseModel):
 
 class FoundInstitutionItem(BaseModel):
     """An institution that is open."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     name: str
@@ -94,6 +100,23 @@ class ClassQuery(SearchQuery):
         )
 
 
+class Conditions(NamedTuple):
+    """What a form asks for besides words, as it was typed."""
+
+    area: str
+    kind: str
+    mode: str
+    price_from: str
+    price_to: str
+    weekday: tuple[str, ...]
+    part: tuple[str, ...]
+
+    @property
+    def detailed(self) -> bool:
+        """Whether there is anything."""
+        return any(self)
+
+
 class SearchForm(BaseModel):
     """The form of both pages as it was sent; what was not filled in is empty, and prices are yuan as people type them."""
 
@@ -120,9 +143,9 @@ class SearchForm(BaseModel):
         )
 
     @property
-    def detailed(self) -> bool:
-        """Whether more is asked for than words."""
-        return any(value for name, value in self if name != "q")
+    def conditions(self) -> Conditions:
+        """What is asked for besides words."""
+        return Conditions(self.area, self.kind, self.mode, self.price_from, self.price_to, tuple(self.weekday), tuple(self.part))
 
     def query(self, district: str) -> str:
         """The same search in the address of its next page."""
@@ -130,19 +153,17 @@ class SearchForm(BaseModel):
         return urlencode([*asked, ("district", district)])
 
 
-@api.get("/classes", summary="Find a class")
-async def find_classes(district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Listed[FoundClassItem]:
+@api.get("/classes", summary="Find a class", response_model=Listed[FoundClassItem])
+async def find_classes(district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Response:
     """Only those that may be joined, the newest first; a class without seats left is found too."""
-    found = await search.classes(district, asked.wanted(), paging.after, paging.more)
-    return listed([FoundClassItem.model_validate(each) for each in found], [each.id for each in found], paging)
+    return _json(_listed(await search.classes(district, asked.wanted(), paging.after, paging.more), paging))
 
 
-@api.get("/institutions", summary="Find an institution")
-async def find_institutions(district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Listed[FoundInstitutionItem]:
+@api.get("/institutions", summary="Find an institution", response_model=Listed[FoundInstitutionItem])
+async def find_institutions(district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Response:
     """Only those that are open, in the order of entry."""
     wanted = Wanted(words=asked.q, area=asked.area, kind=asked.kind)
-    found = await search.institutions(district, wanted, paging.after, paging.more)
-    return listed([FoundInstitutionItem.model_validate(each) for each in found], [each.id for each in found], paging)
+    return _json(_listed(await search.institutions(district, wanted, paging.after, paging.more), paging))
 
 
 @pages.get("/search")
@@ -151,9 +172,9 @@ async def classes_page(request: Request, district: Named, form: Annotated[Search
     try:
         wanted = form.wanted()
     except BadInput as error:
-        return _page(request, district.code, form, "classes", listed([], [], paging), status=error.status, error=error)
+        return _page(request, district.code, form, "classes", _listed([], paging), error)
     found = await search.classes(district, wanted, paging.after, paging.more)
-    return _page(request, district.code, form, "classes", listed(found, [each.id for each in found], paging))
+    return _page(request, district.code, form, "classes", _listed(found, paging))
 
 
 @pages.get("/search/institutions")
@@ -162,27 +183,52 @@ async def institutions_page(request: Request, district: Named, form: Annotated[S
     try:
         wanted = form.wanted()
     except BadInput as error:
-        return _page(request, district.code, form, "institutions", listed([], [], paging), status=error.status, error=error)
+        return _page(request, district.code, form, "institutions", _listed([], paging), error)
     found = await search.institutions(district, wanted, paging.after, paging.more)
-    return _page(request, district.code, form, "institutions", listed(found, [each.id for each in found], paging))
+    return _page(request, district.code, form, "institutions", _listed(found, paging))
 
 
-def _page(
-    request: Request, district: str, form: SearchForm, sought: str, page: Listed[Any], status: int = 200, error: BadInput | None = None
-) -> Response:
+def _listed(found: Sequence[Found], paging: Paging[UUID]) -> Listed[Found]:
+    return listed(found, [each.id for each in found], paging)
+
+
+def _json(page: Listed[Found]) -> Response:
+    """Rows as they are: they have the names and types of their models, and checking each again would take longer than finding it."""
+    items = [each._asdict() for each in page.items]
+    return Response(to_json({"items": items, "next_cursor": page.next_cursor}), media_type="application/json")
+
+
+def _page(request: Request, district: str, form: SearchForm, sought: str, page: Listed[Found], error: BadInput | None = None) -> Response:
+    here = f"?district={district}"
     return render(
         request,
         "public/search.html",
-        status,
-        form=form,
+        error.status if error else 200,
+        q=form.q,
         sought=sought,
-        page=page,
+        conditions=_conditions(form.conditions, sought, error) if error else _kept_conditions(form.conditions, sought),
+        lines=Markup().join([_line(each, here) for each in page.items]),
+        next_cursor=page.next_cursor,
         error=error,
         is_first="cursor" not in request.query_params,
-        here=f"?district={district}",
+        here=here,
         query=form.query(district),
-        kinds=[("", "不限类别"), *((kind, word(kind, "institution_kind")) for kind in get_args(Kind))],
-        modes=[("", "线下和线上"), *((mode, word(mode, "class_mode")) for mode in get_args(Mode))],
-        weekdays=[(str(number), f"周{day}") for number, day in enumerate(WEEKDAYS, start=1)],
-        parts=list(PARTS_ZH.items()),
     )
+
+
+def _conditions(asked: Conditions, sought: str, error: BadInput | None = None) -> Markup:
+    return _part("conditions", asked, sought, error, _KINDS, _MODES, _WEEKDAYS, list(PARTS_ZH.items()))
+
+
+_kept_conditions = lru_cache(_CONDITIONS_KEPT)(_conditions)
+
+
+@lru_cache(_LINES_KEPT)
+def _line(found: FoundClass | FoundInstitution, here: str) -> Markup:
+    """It says what the row says and nothing else, so the same row gives the same line."""
+    return _part("class_line" if isinstance(found, FoundClass) else "institution_line", found, here)
+
+
+def _part(name: str, *values: object) -> Markup:
+    macro: Callable[..., Markup] = getattr(environment.get_template("public/found.html").module, name)
+    return macro(*values)

@@ -50,7 +50,7 @@ class ReceiptRulingInput(BaseModel):
 
 
 class WaitingRefundItem(BaseModel):
-    """A refund of an old contract (存量) that waits until its institution has funded it, or until an officer has decided about it."""
+    """A refund to an account that a guardian named, that waits until its institution has funded it, or for an officer's decision."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -61,6 +61,7 @@ class WaitingRefundItem(BaseModel):
     amount_fen: int
     status: str = Field(description="waiting or held")
     payee_known: bool
+    payee_masked: str | None = Field(description="The account that a guardian named: its number and holder, masked")
     approved_at: datetime
 
 
@@ -93,9 +94,9 @@ async def waiting_refunds(caller: SupervisionCaller, session: Read, paging: Page
     return listed([WaitingRefundItem.model_validate(each) for each in found], [(each.approved_at, each.id) for each in found], paging)
 
 
-@api.get("/held-refunds", summary="Refunds of old contracts that wait for an officer")
+@api.get("/held-refunds", summary="Refunds to named accounts that wait for an officer")
 async def held_refunds(caller: SupervisionCaller, session: Read, paging: PageByTime) -> Listed[WaitingRefundItem]:
-    """Newest first: they go to an account that a guardian named, and cross an alarm line."""
+    """Newest first: each goes to an account that a guardian named, so whose it is has to be checked, whatever the amount."""
     found = await refunds.held_refunds(session, paging.after, paging.more)
     return listed([WaitingRefundItem.model_validate(each) for each in found], [(each.approved_at, each.id) for each in found], paging)
 

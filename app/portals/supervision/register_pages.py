@@ -20,8 +20,7 @@ from app.registry import institution_queries as registry
 from app.registry.changes import ChangeDraft, ChangeKind
 from app.registry.institutions import CheckDraft, CheckResult, Status
 from app.registry.rules import Licence
-from app.supervision import queries
-from app.supervision.coverage import confirm_coverage
+from app.supervision.coverage import confirm_coverage, coverage_of
 
 router = APIRouter(prefix="/supervision", include_in_schema=False)
 
@@ -243,13 +242,14 @@ async def _entry_page(
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     entry = await registry.entry(session, institution_id)
-    view, _ = await queries.institution(session, institution_id)
+    coverage = await coverage_of(session, institution_id)
     return render(
         request,
         "supervision/entry.html",
         error.status if error else 200,
         entry=entry,
-        money=view.money,
+        money=coverage.money,
+        coverage=coverage,
         teachers=await registry.teachers(session, institution_id, limit=_FEW),
         waiting=[each for each in entry.changes if each.status == "proposed"],
         error=error,

@@ -66,8 +66,11 @@ class Resumed(BaseModel):
 
     institution_id: UUID
     escrow_fen: int
+    old_stock_fen: int = Field(description="Of old contracts, whose cash never came: left out")
+    due_fen: int = Field(description="What the bank has to hold: `escrow_fen` less `old_stock_fen`")
     reported_fen: int | None
-    coverage_bps: int | None = Field(description="Null where there is nothing to cover")
+    coverage_bps: int | None = Field(description="Of the whole escrow. Null where there is nothing to cover")
+    due_bps: int | None = Field(description="Of what is due, at least 10000. Null where nothing is")
 
 
 @router.get("/institutions/{institution_id}/entry", summary="An institution's whole entry")
@@ -121,15 +124,20 @@ async def pause_sales(institution_id: PathId, body: ReasonInput, caller: Supervi
 async def resume_sales(
     institution_id: PathId, body: ReasonInput, request: Request, caller: SupervisionCaller, home: Home, once: Once
 ) -> Resumed:
-    """The bank is asked for the balance first. Refused while a change waits, or while the parents' money is not covered."""
+    """The bank is asked for the balance first. Refused while a change waits, or while the bank holds less than is due: the parents' money,
+    but for what old contracts (存量) never brought. What a debit took is not left out.
+    """
     await ask_balance(request, home, institution_id)
     async with once.transaction() as session:
-        money = await confirm_coverage(session, caller, institution_id, body.reason)
+        confirmed = await confirm_coverage(session, caller, institution_id, body.reason)
         answer = Resumed(
             institution_id=institution_id,
-            escrow_fen=money.escrow_fen,
-            reported_fen=money.reported_fen,
-            coverage_bps=money.coverage_bps,
+            escrow_fen=confirmed.money.escrow_fen,
+            old_stock_fen=confirmed.old_stock_fen,
+            due_fen=confirmed.due_fen,
+            reported_fen=confirmed.money.reported_fen,
+            coverage_bps=confirmed.money.coverage_bps,
+            due_bps=confirmed.due_bps,
         )
         return await once.answer(answer)
 
