@@ -10,6 +10,8 @@ import psutil
 _CONFIG = """
 max_connections = 200
 shared_buffers = 256MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
 jit = off
 """
 _LONGEST_SOCKET_FOLDER = 75

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 PEOPLE, SESSIONS, LESSONS = 50, 40, 400
 """Families, class sessions, and lessons that one transaction takes up."""
-TRANSACTIONS = 3
+TRANSACTIONS = 5
 LOOKS_BACK = timedelta(days=3)
 """Class sessions that ended earlier are no longer looked for."""
 
