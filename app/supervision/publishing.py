@@ -7,10 +7,11 @@ lessons were disputed, how many of its class sessions were called off or moved.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -101,9 +102,16 @@ async def count(session: AsyncSession, institution_ids: Sequence[UUID]) -> None:
     for counted in (_REFUNDS, _TAUGHT):
         for row in await session.execute(counted, since):
             found[row.institution_id] |= row._mapping
-    written = insert(PublishedFacts).values([found[each] for each in sorted(found)])
+    if found:
+        await session.execute(_write(), [found[each] for each in sorted(found)])
+
+
+@cache
+def _write() -> Insert:
+    """The same statement for however many rows, so that it is compiled once."""
+    written = insert(PublishedFacts)
     counts = {column.name: written.excluded[column.name] for column in PublishedFacts.__table__.columns if not column.primary_key}
-    await session.execute(written.on_conflict_do_update(index_elements=[PublishedFacts.institution_id], set_=counts))
+    return written.on_conflict_do_update(index_elements=[PublishedFacts.institution_id], set_=counts)
 
 
 async def facts_of(session: AsyncSession, institution_id: UUID) -> Facts | None:
