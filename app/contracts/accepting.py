@@ -138,6 +138,13 @@ async def document_of_institution(session: AsyncSession, institution_id: UUID, c
     return await _view(session, contract, lambda name: HIDDEN if hidden else mask_name(name))
 
 
+def kept(view: DocumentView | None) -> DocumentView:
+    """The text where there is one. Raises NotFound("contracts.no_document") for a contract older than accepted texts."""
+    if view is None:
+        raise NotFound("contracts.no_document", "这份合同签订于电子合同启用之前，没有保存电子文本")
+    return view
+
+
 async def forget(session: AsyncSession, *, students: Collection[UUID] = (), guardians: Collection[UUID] = ()) -> None:
     """Empty what contracts say about these children and guardians, who are erased already; the terms and every hash stay."""
     await session.execute(_FORGET, {"students": list(students), "guardians": list(guardians)})

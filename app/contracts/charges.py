@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import clock
 from app.contracts import lifecycle, rules
 from app.contracts.models import Charge, Contract, Lesson
+from app.contracts.rules import SoldCharge
 from app.db import fixed
+from app.ids import uuid7
 from app.registry.institutions import may_sell
 from app.registry.models import ClassSession, Institution
 
@@ -46,6 +48,22 @@ class Due:
 
     charge: Charge
     until: datetime | None
+
+
+def planned(contract: Contract, charge: SoldCharge) -> Charge:
+    """A charge of a contract as it was sold, not paid yet."""
+    return Charge(
+        id=uuid7(),
+        contract_id=contract.id,
+        institution_id=contract.institution_id,
+        number=charge.number,
+        first_lesson=charge.first_lesson,
+        last_lesson=charge.last_lesson,
+        amount_fen=charge.amount_fen,
+        opens_on=charge.opens_on,
+        due_on=charge.due_on,
+        status="planned",
+    )
 
 
 async def due_of(session: AsyncSession, contracts: Collection[Contract]) -> dict[UUID, Due]:

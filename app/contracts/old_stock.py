@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
-from app.contracts import rules
+from app.contracts import charges, rules
 from app.contracts.models import LIVE, Charge, Contract
 from app.contracts.rules import OfferedLesson, SoldCharge
 from app.contracts.terms import ChargeTerms, Terms
@@ -155,19 +155,9 @@ def _sold(place: Place, row: OldContract, today: date) -> SoldCharge:
 
 
 def _paid(contract: Contract, charge: SoldCharge) -> Charge:
-    return Charge(
-        id=uuid7(),
-        contract_id=contract.id,
-        institution_id=contract.institution_id,
-        number=charge.number,
-        first_lesson=charge.first_lesson,
-        last_lesson=charge.last_lesson,
-        amount_fen=charge.amount_fen,
-        opens_on=charge.opens_on,
-        due_on=charge.due_on,
-        status="paid",
-        ended_at=contract.paid_at,
-    )
+    paid = charges.planned(contract, charge)
+    paid.status, paid.ended_at = "paid", contract.paid_at
+    return paid
 
 
 def _problem(known: Mapping[UUID, Place], row: OldContract) -> DomainError | None:

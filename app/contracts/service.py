@@ -115,7 +115,7 @@ async def reserve(session: AsyncSession, contracts: Sequence[Contract], bought: 
     """Enter the charges of these contracts and the lessons that they buy."""
     rows = []
     for contract, sold in zip(contracts, bought, strict=True):
-        session.add_all([_planned(contract, charge) for charge in sold])
+        session.add_all([charges.planned(contract, charge) for charge in sold])
         for charge in sold:
             numbered = enumerate(charge.lessons, start=charge.first_lesson)
             rows += [(contract.id, lesson.class_session_id, position, lesson.price_fen) for position, lesson in numbered]
@@ -235,18 +235,3 @@ async def _check_seats(session: AsyncSession, wishes: Sequence[Wish], courses: M
         if len(taken[wish.class_id]) >= courses[wish.class_id].training_class.seats:
             raise Refused("contracts.full", "该班级名额已满")
         taken[wish.class_id].add(wish.student_id)
-
-
-def _planned(contract: Contract, charge: SoldCharge) -> Charge:
-    return Charge(
-        id=uuid7(),
-        contract_id=contract.id,
-        institution_id=contract.institution_id,
-        number=charge.number,
-        first_lesson=charge.first_lesson,
-        last_lesson=charge.last_lesson,
-        amount_fen=charge.amount_fen,
-        opens_on=charge.opens_on,
-        due_on=charge.due_on,
-        status="planned",
-    )

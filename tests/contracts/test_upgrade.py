@@ -1,9 +1,8 @@
 """Contracts that were signed before there were charges have one each."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.upgrading import upgrade
+from tests.upgrading import brought_up
 
 SCHEMA = "d510198"
 OF_BEFORE = """
@@ -44,18 +43,7 @@ CHARGES = text("""
 
 
 async def test_each_contract_of_before_has_one_charge(owner_url: str) -> None:
-    engine = create_async_engine(owner_url)
-    try:
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgrade, SCHEMA, "0008")
-            for statement in filter(str.strip, OF_BEFORE.split(";")):
-                await connection.exec_driver_sql(statement)
-            await connection.run_sync(upgrade, SCHEMA, "head")
-            found = (await connection.execute(CHARGES)).all()
-            await connection.rollback()
-    finally:
-        await engine.dispose()
+    [found] = await brought_up(owner_url, SCHEMA, "0008", OF_BEFORE, CHARGES)
     sold = (1, 1, 2, 20_000, "2026-03-02", "2026-03-02")
     assert {tuple(row) for row in found} == {
         ("created", "planned", *sold, True, "once", 1),

@@ -1,9 +1,8 @@
 """Class sessions that were held before attendance was kept with them are counted from their lessons."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.upgrading import upgrade
+from tests.upgrading import brought_up
 
 SCHEMA = "d510197"
 OF_BEFORE = """
@@ -41,17 +40,6 @@ SESSIONS = text("SELECT number, status, attended FROM class_session ORDER BY num
 
 
 async def test_attendance_of_before_is_counted(owner_url: str) -> None:
-    engine = create_async_engine(owner_url)
-    try:
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgrade, SCHEMA, "0013")
-            for statement in filter(str.strip, OF_BEFORE.split(";")):
-                await connection.exec_driver_sql(statement)
-            await connection.run_sync(upgrade, SCHEMA, "head")
-            found = (await connection.execute(SESSIONS)).all()
-            await connection.rollback()
-    finally:
-        await engine.dispose()
+    [found] = await brought_up(owner_url, SCHEMA, "0013", OF_BEFORE, SESSIONS)
     # One lapsed after it had been objected to, the other was never taught.
     assert [tuple(row) for row in found] == [(1, "delivered", 4), (2, "delivered", 0), (3, "scheduled", None)]

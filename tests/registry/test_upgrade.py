@@ -1,9 +1,8 @@
 """Classes that were entered before filing began survive the upgrade, also where their teacher was in two places at once."""
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.upgrading import upgrade
+from tests.upgrading import brought_up
 
 SCHEMA = "d510199"
 OF_BEFORE = """
@@ -24,18 +23,6 @@ SESSIONS = text("SELECT status, teacher_id, room FROM class_session")
 
 
 async def test_classes_of_before_survive(owner_url: str) -> None:
-    engine = create_async_engine(owner_url)
-    try:
-        async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-            await connection.run_sync(upgrade, SCHEMA, "0004")
-            for statement in filter(str.strip, OF_BEFORE.split(";")):
-                await connection.exec_driver_sql(statement)
-            await connection.run_sync(upgrade, SCHEMA, "head")
-            found = (await connection.execute(CLASSES)).all()
-            sessions = (await connection.execute(SESSIONS)).all()
-            await connection.rollback()
-    finally:
-        await engine.dispose()
+    found, sessions = await brought_up(owner_url, SCHEMA, "0004", OF_BEFORE, CLASSES, SESSIONS)
     assert {(*row[:4], tuple(row[4]), *row[5:]) for row in found} == {("onsite", 10_000, 10_000, 45, (), "opened", "备案制度实施前已开班")}
     assert [tuple(row) for row in sessions] == [("scheduled", None, None)] * 2

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.contracts import accepting, queries
-from app.contracts.accepting import DocumentView
+from app.contracts.accepting import DocumentView, kept
 from app.contracts.queries import ContractView
 from app.db import District
-from app.errors import NotFound
 from app.portals.contract_pdf import MEDIA_TYPE, contract_pdf
 from app.portals.edge import Home, InstitutionCaller, Read, snapshot
 from app.portals.fields import Listed, PageByTime, PathId, listed
@@ -102,7 +101,7 @@ async def contracts(
 @api.get("/{contract_id}/document", summary="The institution's copy of a contract")
 async def document(contract_id: PathId, caller: InstitutionCaller, session: Read) -> ContractCopy:
     """As the guardian accepted it, but for the child's name."""
-    return ContractCopy.of(_there(await accepting.document_of_institution(session, caller.institution_id, contract_id)))
+    return ContractCopy.of(kept(await accepting.document_of_institution(session, caller.institution_id, contract_id)))
 
 
 @api.get("/{contract_id}/document.pdf", summary="The institution's copy as PDF", response_class=Response, responses=_FILE)
@@ -128,10 +127,4 @@ async def document_download(contract_id: PathId, caller: InstitutionCaller, home
 async def _document(home: District, caller: InstitutionStaff, contract_id: UUID) -> DocumentView:
     """Read in a transaction of its own: drawing takes a second, and holds no connection."""
     async with snapshot(home) as session:
-        return _there(await accepting.document_of_institution(session, caller.institution_id, contract_id))
-
-
-def _there(view: DocumentView | None) -> DocumentView:
-    if view is None:
-        raise NotFound("contracts.no_document", "这份合同签订于电子合同启用之前，没有保存电子文本")
-    return view
+        return kept(await accepting.document_of_institution(session, caller.institution_id, contract_id))

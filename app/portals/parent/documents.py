@@ -8,10 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from app.contracts import accepting
-from app.contracts.accepting import DocumentView
+from app.contracts.accepting import DocumentView, kept
 from app.contracts.document import Wording
 from app.db import District
-from app.errors import NotFound
 from app.portals.contract_pdf import MEDIA_TYPE, contract_pdf
 from app.portals.edge import Home, ParentCaller, Read, snapshot
 from app.portals.fields import PathId
@@ -78,7 +77,7 @@ async def offered(class_id: PathId, body: WordingInput, caller: ParentCaller, se
 @api.get("/contracts/{contract_id}/document", summary="A contract's text")
 async def document(contract_id: PathId, caller: ParentCaller, session: Read) -> DocumentAnswer:
     """As the guardian accepted it."""
-    return DocumentAnswer.of(_there(await accepting.document_of(session, caller.guardian_id, contract_id)))
+    return DocumentAnswer.of(kept(await accepting.document_of(session, caller.guardian_id, contract_id)))
 
 
 @api.get("/contracts/{contract_id}/document.pdf", summary="A contract as PDF", response_class=Response, responses=_FILE)
@@ -103,10 +102,4 @@ async def document_download(contract_id: PathId, caller: ParentCaller, home: Hom
 async def _document(home: District, caller: Parent, contract_id: UUID) -> DocumentView:
     """Read in a transaction of its own: drawing takes a second, and holds no connection."""
     async with snapshot(home) as session:
-        return _there(await accepting.document_of(session, caller.guardian_id, contract_id))
-
-
-def _there(view: DocumentView | None) -> DocumentView:
-    if view is None:
-        raise NotFound("contracts.no_document", "这份合同签订于电子合同启用之前，没有保存电子文本")
-    return view
+        return kept(await accepting.document_of(session, caller.guardian_id, contract_id))
