@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from fastapi import Response
 from fpdf import FPDF
@@ -15,7 +15,9 @@ from app.contracts.accepting import DocumentView
 from app.errors import Unavailable
 from app.settings import settings
 
-MEDIA_TYPE = "application/pdf"
+_MEDIA_TYPE = "application/pdf"
+PDF_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {_MEDIA_TYPE: {}}}}
+"""How the description of a route says what it answers."""
 _HEADING = re.compile(r"第[一二三四五六七八九十]+条 |签署记录$")
 _FONT = "chinese"
 _MARGIN_MM, _FOOT_MM = 20, 18
@@ -42,7 +44,7 @@ async def contract_pdf(view: DocumentView) -> Response:
     async with _places, _drawing:
         content = await asyncio.to_thread(drawn, view)
     headers = {"Content-Disposition": f'attachment; filename="{view.contract_no}.pdf"', "Cache-Control": "private, no-store"}
-    return Response(content, media_type=MEDIA_TYPE, headers=headers)
+    return Response(content, media_type=_MEDIA_TYPE, headers=headers)
 
 
 def drawn(view: DocumentView) -> bytes:

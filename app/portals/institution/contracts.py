@@ -1,7 +1,7 @@
 """合同: the institution's contracts, and its copy of what was agreed, as pages, as JSON and as a file."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +11,7 @@ from app.contracts import accepting, queries
 from app.contracts.accepting import DocumentView, kept
 from app.contracts.queries import ContractView
 from app.db import District
-from app.portals.contract_pdf import MEDIA_TYPE, contract_pdf
+from app.portals.contract_pdf import PDF_FILE, contract_pdf
 from app.portals.edge import Home, InstitutionCaller, Read, snapshot
 from app.portals.fields import Listed, PageByTime, PathId, listed
 from app.portals.pages import render
@@ -19,8 +19,6 @@ from app.security import InstitutionStaff
 
 api = APIRouter(prefix="/api/v1/institution/contracts", tags=["institution"])
 pages = APIRouter(prefix="/institution/contracts", include_in_schema=False)
-
-_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {MEDIA_TYPE: {}}}}
 
 
 class ContractItem(BaseModel):
@@ -104,7 +102,7 @@ async def document(contract_id: PathId, caller: InstitutionCaller, session: Read
     return ContractCopy.of(kept(await accepting.document_of_institution(session, caller.institution_id, contract_id)))
 
 
-@api.get("/{contract_id}/document.pdf", summary="The institution's copy as PDF", response_class=Response, responses=_FILE)
+@api.get("/{contract_id}/document.pdf", summary="The institution's copy as PDF", response_class=Response, responses=PDF_FILE)
 async def document_file(contract_id: PathId, caller: InstitutionCaller, home: Home) -> Response:
     """The same text on A4."""
     return await contract_pdf(await _document(home, caller, contract_id))

@@ -1,7 +1,6 @@
 """合同文本: what was agreed, word for word, as a page, as JSON and as a file."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +10,7 @@ from app.contracts import accepting
 from app.contracts.accepting import DocumentView, kept
 from app.contracts.document import Wording
 from app.db import District
-from app.portals.contract_pdf import MEDIA_TYPE, contract_pdf
+from app.portals.contract_pdf import PDF_FILE, contract_pdf
 from app.portals.edge import Home, ParentCaller, Read, snapshot
 from app.portals.fields import PathId
 from app.portals.pages import render
@@ -20,8 +19,6 @@ from app.security import Parent
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1/parent", tags=["parent"])
-
-_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {MEDIA_TYPE: {}}}}
 
 
 class WordingInput(BaseModel):
@@ -80,7 +77,7 @@ async def document(contract_id: PathId, caller: ParentCaller, session: Read) -> 
     return DocumentAnswer.of(kept(await accepting.document_of(session, caller.guardian_id, contract_id)))
 
 
-@api.get("/contracts/{contract_id}/document.pdf", summary="A contract as PDF", response_class=Response, responses=_FILE)
+@api.get("/contracts/{contract_id}/document.pdf", summary="A contract as PDF", response_class=Response, responses=PDF_FILE)
 async def document_file(contract_id: PathId, caller: ParentCaller, home: Home) -> Response:
     """The same text on A4, its hash on every page."""
     return await contract_pdf(await _document(home, caller, contract_id))
