@@ -19,7 +19,7 @@ from app.db import District
 from app.districts import APP_ROLE, OWNER_ROLE
 from app.errors import NotFound
 from app.ledger import export as books
-from app.ledger.check import check_books as broken_rows
+from app.ledger.check import check_side_by_side
 from app.ledger.journal import Scope
 from app.money import yuan
 from app.policy_commands import commands as policy_commands
@@ -229,8 +229,7 @@ def check_books(
             if district and district not in codes:
                 raise NotFound("districts.unknown", "没有这个区县")
             for code in [district] if district else codes:
-                async with database.district(code).reading() as session:
-                    findings = await broken_rows(session, book)
+                findings = await check_side_by_side(database.district(code), book)
                 for each in findings:
                     console.print(f"{code} {each.name}: {each.sentence} | {each.book_id or ''} {each.row} {each.detail}", markup=False)
                 found += len(findings)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
@@ -30,19 +30,31 @@ async def mark(session: AsyncSession, agreed: Sequence[Lesson], attended: Collec
     for lesson in taught:
         lesson.status, lesson.changed_at = "owed", clock.now()
     await session.flush()
-    owed = (
-        select(Lesson.contract_id)
-        .join(Contract, Contract.id == Lesson.contract_id)
-        .join(TrainingClass, TrainingClass.id == Contract.class_id)
-        .where(Lesson.contract_id.in_([lesson.contract_id for lesson in taught]), Lesson.status == "owed")
-        .group_by(Lesson.contract_id, TrainingClass.most_unpaid)
-        .having(func.count() > TrainingClass.most_unpaid)
-    )
-    behind = (await session.scalars(owed)).all()
-    if behind:
-        text = f"到课名单中有 {len(behind)} 人上过未付的课已到班级约定的节数，付款前不能再登记到课"
-        raise Refused("lessons.unpaid", text, count=len(behind))
+    owed = _owing().where(Contract.id.in_([lesson.contract_id for lesson in taught])).having(func.count() > TrainingClass.most_unpaid)
+    children = (await session.scalars(owed)).all()
+    if children:
+        text = f"到课名单中有 {len(children)} 人上过未付的课已到班级约定的节数，付款前不能再登记到课"
+        raise Refused("lessons.unpaid", text, count=len(children), student_ids=[str(child) for child in children])
     await charges.lapse_untaught(session, [lesson for lesson in agreed if lesson.id not in attended])
+
+
+async def behind(session: AsyncSession, class_session_id: UUID) -> set[UUID]:
+    """The children of a class session who owe as many lessons as the class allows: `mark` refuses them until they have paid."""
+    coming = select(Lesson.contract_id).where(Lesson.class_session_id == class_session_id, Lesson.status == "agreed")
+    owed = _owing().where(Contract.id.in_(coming)).having(func.count() >= TrainingClass.most_unpaid)
+    return set(await session.scalars(owed))
+
+
+def _owing() -> Select[UUID]:
+    """The children of contracts with owed lessons, grouped so that these can be counted."""
+    return (
+        select(Contract.student_id)
+        .join(Lesson, Lesson.contract_id == Contract.id)
+        .join(TrainingClass, TrainingClass.id == Contract.class_id)
+        .where(Lesson.status == "owed")
+        .group_by(Contract.id, TrainingClass.most_unpaid)
+        .order_by(Contract.id)
+    )
 
 
 async def decide(session: AsyncSession, lesson: Lesson, *, is_due: bool) -> None:

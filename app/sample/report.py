@@ -7,7 +7,7 @@ from rich.table import Table
 from sqlalchemy import select, text
 
 from app.banking.models import BankAccount
-from app.ledger.check import Finding, check_books
+from app.ledger.check import Finding, check_side_by_side
 from app.ledger.queries import trial_balance
 from app.money import yuan
 from app.sample.stage import Stage
@@ -68,8 +68,7 @@ async def closing_report(stage: Stage) -> Report:
         held: dict[str, int] = {}
         for line in await trial_balance(session):
             held[line.type] = held.get(line.type, 0) + line.balance_fen
-    async with stage.district.reading() as session:
-        findings = await check_books(session)
+    findings = await check_side_by_side(stage.district)
     return Report(moved, instructed, held, counts, findings, await _disagreements(stage))
 
 

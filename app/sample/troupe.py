@@ -22,8 +22,8 @@ from app.sample.stage import Stage
 from bank_adapters.mock_bank.client import MockBank
 from bank_adapters.mock_bank.control import MockBankControl
 
-PARTS = (range(4), range(4, 10))
-"""Which of every ten institutions are played where: the first process also plays the authorities and the worker."""
+PARTS = (range(9), range(9, 20))
+"""Which of every twenty institutions are played where: the first process also plays the authorities and the worker."""
 
 
 class Troupe(Protocol):
@@ -54,7 +54,7 @@ class Brief:
         plans = (
             plan_institution(simulation.seed, number, self.place, self.first_on, simulation.days, simulation.volume_fen)
             for number in range(simulation.institutions)
-            if number % 10 in PARTS[self.part]
+            if number % 20 in PARTS[self.part]
         )
         return Schools(stage, simulation.seed, [School(plan) for plan in plans], paid_fen)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tests.bench.ground import DISTRICT, Ground, Size
 from tests.bench.serving import Load, Request, Serving
 
-ROUNDS = 5
-SECONDS = 3.0
-MOST_PER_ROUND = 10_000
+ROUNDS = 11
+SECONDS = 1.5
+MOST_PER_ROUND = 5_000
 SIZE = Size(institutions=25, families=50, lessons=48, confirmed=0)
 EMPTY, INSERT, CONFIRM = "/api/v1/parent/bench/empty", "/api/v1/parent/bench/insert", "/api/v1/parent/confirmations"
 

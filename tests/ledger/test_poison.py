@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from app.db import District
 from app.ids import uuid7
 from app.ledger import codes, jobs, service
-from app.ledger.check import check_books, invariants
+from app.ledger.check import check_books, check_side_by_side, invariants
 from app.ledger.service import Posting
 
 BANK = uuid7()
@@ -46,7 +46,9 @@ async def run(district: District, sql: str, **values: object) -> None:
 
 async def named(district: District) -> set[str]:
     async with district.reading() as session:
-        return {finding.name for finding in await check_books(session) if finding.name.startswith("ledger.")}
+        found = await check_books(session)
+    assert set(await check_side_by_side(district)) == set(found)
+    return {finding.name for finding in found if finding.name.startswith("ledger.")}
 
 
 @pytest.mark.books_of("ledger")

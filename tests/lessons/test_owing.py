@@ -9,7 +9,7 @@ from app.contracts import queries as contracts
 from app.contracts import service
 from app.contracts.queries import ContractView
 from app.errors import DomainError
-from app.lessons import jobs
+from app.lessons import jobs, owing
 from app.lessons import service as lessons
 from app.lessons.delivering import Delivery, deliver_all
 from app.payments import jobs as payment_jobs
@@ -40,6 +40,11 @@ async def pay(school: School, family: Family) -> None:
 async def view(school: School, family: Family) -> ContractView:
     async with school.world.district.reading() as session:
         return await contracts.contract_of_guardian(session, family.parent.guardian_id, family.contract.id)
+
+
+async def behind(school: School, number: int) -> set[UUID]:
+    async with school.world.district.reading() as session:
+        return await owing.behind(session, school.sessions[number - 1].id)
 
 
 async def rule(school: School, family: Family, number: int, ruling: lessons.Ruling) -> None:
@@ -100,13 +105,16 @@ async def test_an_absent_child_owes_nothing(school: School) -> None:
 async def test_with_two_lessons_unpaid_the_next_is_not_taught(school: School) -> None:
     family, other = await enrol(school), await school.enrol()
     await school.deliver(1, family, other)
+    assert await behind(school, 3) == set()
     await school.deliver(2, family, other)
     await school.end_of(3)
+    assert await behind(school, 3) == {family.student.id}
     with pytest.raises(DomainError) as refused:
         await school.enter(3, family, other)
-    assert (refused.value.code, refused.value.facts["count"]) == ("lessons.unpaid", 1)
+    assert (refused.value.code, refused.value.facts) == ("lessons.unpaid", {"count": 1, "student_ids": [str(family.student.id)]})
     assert await school.states(family) == ["owed", "owed", "agreed", "agreed"]
     await pay(school, family)
+    assert await behind(school, 3) == set()
     await school.enter(3, family, other)
     assert await school.states(family) == ["confirmed", "owed", "owed", "agreed"]
     assert await school.states(other) == ["delivered"] * 3 + ["scheduled"]

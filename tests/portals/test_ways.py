@@ -160,6 +160,25 @@ async def test_a_lesson_is_paid_after_it_was_taught(world: World, desks: Desks, 
     assert await short.totals() == {"cash": 100_00, "payable": 100_00}
 
 
+async def test_who_has_not_paid_enough_is_marked_on_the_roster(world: World, desks: Desks, home: Desk) -> None:
+    strict = await found_school(world, most_unpaid=1)
+    await sign(home, strict, "later")
+    await strict.end_of(2)
+    staff = await desks.institution(strict.institution)
+    first, second = (f"/class-sessions/{meeting.id}" for meeting in strict.sessions[:2])
+    [pupil] = (await staff.get(first))["students"]
+    assert pupil["is_behind"] is False
+    attended = {"attended_student_ids": [pupil["student_id"]]}
+    assert (await staff.post(f"{first}/delivery", attended)).status_code == 200
+    assert [each["is_behind"] for each in (await staff.get(second))["students"]] == [True]
+    page = await staff.page(second)
+    assert f'value="{pupil["student_id"]}" disabled' in page
+    assert "付款后才能登记" in shown(page)
+    refused = (await staff.post(f"{second}/delivery", attended)).json()
+    assert (refused["code"], refused["student_ids"]) == ("lessons.unpaid", [pupil["student_id"]])
+    assert (await staff.get(second))["status"] == "scheduled"
+
+
 async def test_a_program_signs_on_the_terms_that_it_was_told(school: School, home: Desk) -> None:
     known = (await home.get(f"/classes/{school.training_class.id}/ways"))["items"]
     assert [each["way"] for each in known] == ["once", "parts", "later"]

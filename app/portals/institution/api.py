@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts import queries as contracts
+from app.contracts.queries import LessonView
+from app.lessons import owing
 from app.lessons import service as lessons
 from app.lessons.trial_queries import trials_of_session
 from app.portals.edge import InstitutionCaller, Read, Write
@@ -41,15 +43,26 @@ class ClassSessionItem(BaseModel):
 
 
 class RosterLine(BaseModel):
-    """A child's paid place in a class session; the name is masked."""
+    """A child's place in a class session, paid or to be paid afterwards; the name is masked."""
 
-    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
-
-    lesson_id: UUID = Field(validation_alias="id")
+    lesson_id: UUID
     student_id: UUID
-    student_name: str = Field(validation_alias="student_name_masked")
+    student_name: str
     price_fen: int
     status: str
+    is_behind: bool = Field(description="owes as many lessons as the class allows: not to be taught before they are paid")
+
+    @classmethod
+    def of(cls, view: LessonView, *, is_behind: bool) -> "RosterLine":
+        """The answer about a child's place."""
+        return cls(
+            lesson_id=view.id,
+            student_id=view.student_id,
+            student_name=view.student_name_masked,
+            price_fen=view.price_fen,
+            status=view.status,
+            is_behind=is_behind,
+        )
 
 
 class ClassSessionDetail(ClassSessionItem):
@@ -119,10 +132,11 @@ async def class_session(class_session_id: PathId, caller: InstitutionCaller, ses
     """Names of children are masked."""
     found = ClassSessionItem.model_validate(await registry.class_session(session, caller.institution_id, class_session_id))
     roster = await contracts.roster(session, caller.institution_id, class_session_id)
+    behind = await owing.behind(session, class_session_id)
     guests = await trials_of_session(session, caller.institution_id, class_session_id)
     return ClassSessionDetail(
         **found.model_dump(),
-        students=[RosterLine.model_validate(each) for each in roster],
+        students=[RosterLine.of(each, is_behind=each.student_id in behind) for each in roster],
         trials=[TrialLine.model_validate(each) for each in guests],
     )
 

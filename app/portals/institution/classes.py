@@ -11,6 +11,7 @@ from app import clock
 from app.contracts import queries as contracts
 from app.contracts.queries import ClassView
 from app.errors import BadInput, Conflict, NotFound, Refused
+from app.lessons import owing
 from app.lessons.trial_queries import trials_of_session
 from app.policy.facts import SaleFacts
 from app.policy.findings import Finding, broken
@@ -150,6 +151,7 @@ async def _session_page(
         status=attempted.error.status if attempted else 200,
         class_session=found,
         roster=await contracts.roster(session, caller.institution_id, class_session_id),
+        behind=await owing.behind(session, class_session_id),
         trials=await trials_of_session(session, caller.institution_id, class_session_id),
         over=found.ends_at <= clock.now(),
         changes=await changes_of_session(session, class_session_id),
