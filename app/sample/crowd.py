@@ -36,8 +36,9 @@ LOOKS_BACK = timedelta(days=3)
 """Class sessions that ended earlier are no longer looked for."""
 
 _DELIVERED = text("""
-    SELECT student_id, number, id FROM lesson
-    WHERE guardian_id = ANY (CAST(:guardians AS uuid[])) AND status = 'delivered' ORDER BY student_id, number
+    SELECT lesson.student_id, lesson.number, lesson.id FROM contract JOIN lesson ON lesson.contract_id = contract.id
+    WHERE contract.guardian_id = ANY (CAST(:guardians AS uuid[])) AND contract.status IN ('agreed', 'paid') AND lesson.status = 'delivered'
+    ORDER BY lesson.student_id, lesson.number
 """)
 _ROSTERS = text("""
     SELECT class_session_id, student_id FROM lesson WHERE class_session_id = ANY (CAST(:sessions AS uuid[])) AND status = 'scheduled'

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app import clock
 from app.clock import SHANGHAI
-from app.contracts.models import Lesson
+from app.contracts.models import Contract, Lesson
 from app.contracts.terms import ChargeTerms, Terms
 from app.db import District
 from app.money import allocate
@@ -273,9 +273,8 @@ class Story:
 
     async def _confirm(self, family: Family) -> None:
         async with self._stage.district.reading() as session:
-            waiting = select(Lesson.id).where(
-                Lesson.guardian_id == family.parent.guardian_id, Lesson.student_id == family.student_id, Lesson.status == "delivered"
-            )
+            own = select(Contract.id).where(Contract.guardian_id == family.parent.guardian_id, Contract.student_id == family.student_id)
+            waiting = select(Lesson.id).where(Lesson.contract_id.in_(own), Lesson.status == "delivered")
             lesson_ids = list(await session.scalars(waiting.order_by(Lesson.number)))
         if lesson_ids:
             await self._stage.confirm(family, lesson_ids)
