@@ -45,9 +45,12 @@ _REPORT = text("""
     JOIN bank_account ON bank_account.id = told.account_id AND bank_account.role = 'supervised'
     WHERE NOT EXISTS (SELECT FROM balance_report r WHERE r.bank_account_id = told.account_id AND r.as_of >= :as_of)
 """)
+# Not of an account that somebody else is just at: to wait for it beside those that are locked already would be a deadlock.
 _PUT_OFF = text("""
     UPDATE bank_account SET balance_due_at = :due_at
-    WHERE id = ANY (CAST(:accounts AS uuid[])) AND balance_due_at BETWEEN :asked_at AND :due_at
+    WHERE id IN (
+        SELECT id FROM bank_account WHERE id = ANY (CAST(:accounts AS uuid[])) AND balance_due_at BETWEEN :asked_at AND :due_at
+        FOR NO KEY UPDATE SKIP LOCKED)
 """)
 # Only where no newer outflow has asked again meanwhile.
 _TOLD = text("""

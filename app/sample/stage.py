@@ -1,6 +1,5 @@
 """What people, time and the bank do in an invented district: each step through the real services, committed as theirs are."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,7 +11,6 @@ from stdnum.cn import uscc
 from app import clock, worker
 from app.banking.banks import Banks
 from app.banking.collections import ask_collection, open_collection
-from app.banking.jobs import fetch_balances
 from app.contracts import service as contracts
 from app.contracts.models import TO_COME, Contract, Lesson
 from app.contracts.terms import Terms
@@ -94,10 +92,8 @@ class Stage:
         raise RuntimeError("the worker's jobs do not come to rest")
 
     async def begin_day(self, jobs: Sequence[worker.Job] = worker.JOBS) -> None:
-        """Yesterday's statement first, and meanwhile the balances: what came in is matched before seats lapse. Then the other jobs."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(reconcile_due(self.district, self.banks))
-            group.create_task(self.sweep([fetch_balances]))
+        """Yesterday's statement first: what came in is matched before seats lapse. Then the worker's other jobs."""
+        await reconcile_due(self.district, self.banks)
         await self.sweep(jobs)
 
     async def sweep(self, jobs: Sequence[worker.Job] = worker.JOBS) -> None:
