@@ -1,6 +1,8 @@
 """The bank's lines in the books: each once, whatever brings them and however often."""
 
 import asyncio
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -8,7 +10,7 @@ from sqlalchemy import select
 from app import clock, crypto
 from app.banking import jobs
 from app.banking.banks import Banks
-from app.banking.models import BankMovement, BankNotice, StatementDay
+from app.banking.models import BankAccount, BankMovement, BankNotice, StatementDay
 from app.banking.service import store_notice
 from app.db import District
 from app.errors import BadInput
@@ -138,3 +140,21 @@ async def test_a_notice_that_leads_to_what_no_books_can_hold_waits_alone(world: 
     await notice(world, reference="NOBODY", notice_id="msg_2")
     await jobs.process_inbox(world.district, world.banks)
     assert sorted(await inbox(world)) == [("ignored", 1), ("received", 1)]
+
+
+async def test_a_statement_does_not_wait_for_an_account_whose_balance_is_just_told(world: World) -> None:
+    held, free = [(await world.account(await world.institution(name))).id for name in ("晨光艺术培训学校", "朝阳艺术培训学校")]
+    while await jobs.fetch_balances(world.district, world.banks):
+        pass
+    before = await balances_due(world)
+    async with world.district.transaction() as telling, asyncio.timeout(10):
+        await telling.execute(select(BankAccount).where(BankAccount.id == held).with_for_update(key_share=True))
+        await jobs.import_statement(world.district, world.banks, CONNECTION, clock.today() - timedelta(days=1))
+    after = await balances_due(world)
+    assert after[held] == before[held], "it will be asked once more"
+    assert after[free] > before[free], "the statement has told its balance"
+
+
+async def balances_due(world: World) -> dict[UUID, datetime]:
+    async with world.district.reading() as session:
+        return {row.id: row.balance_due_at for row in await session.scalars(select(BankAccount).where(BankAccount.role == "supervised"))}
