@@ -25,7 +25,7 @@ window.addEventListener("pageshow", () => {
 document.addEventListener("change", (event) => {
   const box = event.target;
   if (!box.matches("[data-check-all]")) return;
-  for (const each of box.closest("form").querySelectorAll(`input[name="${box.dataset.checkAll}"]`)) each.checked = box.checked;
+  for (const each of box.closest("form").querySelectorAll(`input[name="${box.dataset.checkAll}"]:enabled`)) each.checked = box.checked;
 });
 
 // A menu stays open until another one opens or something else is touched.
