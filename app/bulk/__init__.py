@@ -10,7 +10,7 @@ transaction.
         slug="teachers", name_zh="教师", note_zh="…", columns=(Column("name", "姓名", "李明", "…"), …),
         draft=draft,    # (Line) -> D: one row, by pure rules; raises a DomainError whose fact `field` names a column
         plan=plan,      # async (session, importer, rows: Sequence[Row[D]], report) -> P: everything that needs the register or the other
-                        # rows; reads only; `report.refuse(row.line, error)` for each bad row, `await report.step()` for every row
+                        # rows; reads only; `report.refuse(row.line, error)` for each bad cell, `await report.step()` for every row
         enter=enter,    # async (session, importer, plan: P, report) -> None: stores the plan of a file without any bad row, set-based
     )
 

@@ -94,12 +94,9 @@ class _Office:
 
 def draft(line: Line) -> Wanted:
     """One row, read."""
-    first_on, price_fen = line.day("first_on"), line.fen("price_fen")
-    if first_on is None or price_fen is None:
-        raise BadInput("bulk.cell_missing", "请填写开课日期和实收总价")
     count, skip = line.count("count"), line.chosen(_SKIP)
     pattern = Pattern(
-        first_on=first_on,
+        first_on=line.some_day("first_on"),
         starts=line.hour("starts"),
         ends=line.hour("ends"),
         count=count,
@@ -111,7 +108,7 @@ def draft(line: Line) -> Wanted:
         teacher_id=_NOBODY,
         name=line.text("name"),
         subject=line.text("subject"),
-        price_fen=price_fen,
+        price_fen=line.some_fen("price_fen"),
         lesson_count=count,
         seats=line.count("seats"),
         sessions=(),

@@ -13,17 +13,28 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
+from app.banking.models import BankAccount
 from app.bulk.workbooks import Listing, Value
 from app.clock import SHANGHAI
 from app.contracts.models import Contract
-from app.crypto import mask_phone
+from app.crypto import mask_account, mask_phone
 from app.db import District
 from app.errors import NotFound
 from app.money import plain
 from app.registry import families
 from app.registry.institution_queries import masked
 from app.registry.institutions import contact_of
-from app.registry.models import Campus, Guardian, Guardianship, Institution, Student, Teacher, TrainingClass
+from app.registry.models import (
+    Campus,
+    Guardian,
+    Guardianship,
+    Institution,
+    InstitutionListing,
+    Student,
+    Teacher,
+    TrainingClass,
+    YearlyCheck,
+)
 from app.registry.queries import HIDDEN, masked_name
 
 AT_A_TIME = 500
@@ -42,14 +53,29 @@ class Field:
     value: Callable[[Any, Word], Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
-    """A register as a file: its columns, and its rows in the order of their ids, those after one."""
+Rows = Callable[[AsyncSession, UUID], Awaitable[Sequence[Any]]]
 
-    slug: str
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One sheet: its columns, and its rows in the order of their ids, those after one."""
+
     name_zh: str
     fields: Sequence[Field]
-    rows: Callable[[AsyncSession, UUID], Awaitable[Sequence[Any]]]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register as a file; its own sheet is the first, then come those of what belongs to its entries."""
+
+    slug: str
+    pages: Sequence[Page]
+
+    @property
+    def name_zh(self) -> str:
+        """What the register is called."""
+        return self.pages[0].name_zh
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +111,41 @@ def file_name(district: District, register: Register) -> str:
 async def stream(district: District, register: Register, word: Word) -> AsyncGenerator[bytes]:
     """The workbook in parts; it is written to disk first, so that memory does not grow with the register."""
     with tempfile.TemporaryDirectory(prefix="register-") as folder, tempfile.TemporaryFile(dir=folder) as file:
-        headings = [(field.heading, field.width) for field in register.fields]
-        listing = Listing(file, folder, f"{district.code} {register.name_zh}", headings)
-        async with district.reading() as session, aclosing(_parts(session, register, word)) as parts:
-            async for rows in parts:
-                await to_thread.run_sync(listing.add, rows)
+        listing = Listing(file, folder, f"{district.code} {register.name_zh}")
+        async with district.reading() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+            for page in register.pages:
+                listing.begin(page.name_zh, [(field.heading, field.width) for field in page.fields])
+                async with aclosing(_parts(session, page, word)) as parts:
+                    async for rows in parts:
+                        await to_thread.run_sync(listing.add, rows)
         await to_thread.run_sync(listing.close)
         file.seek(0)
         while block := await to_thread.run_sync(file.read, _BLOCK):
             yield block
 
 
-async def _parts(session: AsyncSession, register: Register, word: Word) -> AsyncGenerator[list[list[Value]]]:
-    await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+async def _parts(session: AsyncSession, page: Page, word: Word) -> AsyncGenerator[list[list[Value]]]:
     after = UUID(int=0)
-    while rows := await register.rows(session, after):
-        yield [[field.value(row, word) for field in register.fields] for row in rows]
+    while rows := await page.rows(session, after):
+        yield [[field.value(row, word) for field in page.fields] for row in rows]
         after = rows[-1].id
         session.expunge_all()
 
 
 async def _institutions(session: AsyncSession, after: UUID) -> Sequence[Institution]:
     return (await session.scalars(select(Institution).where(Institution.id > after).order_by(Institution.id).limit(AT_A_TIME))).all()
+
+
+def _of_institutions(kept: type[Campus | YearlyCheck | InstitutionListing | BankAccount]) -> Rows:
+    """The rows of a table that belong to institutions, with whose they are."""
+    owner = kept.book_id if issubclass(kept, BankAccount) else kept.institution_id
+    query = select(kept.id, kept, Institution.name.label("institution"), Institution.credit_code).join(Institution, Institution.id == owner)
+
+    async def rows(session: AsyncSession, after: UUID) -> Sequence[Any]:
+        return (await session.execute(query.where(kept.id > after).order_by(kept.id).limit(AT_A_TIME))).all()
+
+    return rows
 
 
 async def _teachers(session: AsyncSession, after: UUID) -> Sequence[Any]:
@@ -153,8 +192,8 @@ def _stage(each: _Child, word: Word) -> Value:
     return stage and word(stage, "stage")
 
 
-def _time(instant: datetime) -> str:
-    return instant.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+def _time(instant: datetime | None) -> str | None:
+    return instant.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M") if instant else None
 
 
 INSTITUTIONS = (
@@ -176,6 +215,37 @@ INSTITUTIONS = (
     Field("名单", 8, lambda each, _: _LISTINGS.get(each.listing)),
     Field("暂停招生原因", 28, lambda each, _: each.sales_pause_reason),
     Field("登记时间", 18, lambda each, _: _time(each.created_at)),
+)
+OWNER = (Field("机构名称", 28, lambda each, _: each.institution), Field("统一社会信用代码", 22, lambda each, _: each.credit_code))
+CAMPUSES = (
+    *OWNER,
+    Field("校区", 18, lambda each, _: each.Campus.name),
+    Field("地址", 36, lambda each, _: each.Campus.address),
+    Field("面积（平方米）", 14, lambda each, _: each.Campus.area_m2),
+    Field("租赁到期日", 12, lambda each, _: each.Campus.lease_ends_on),
+    Field("登记时间", 18, lambda each, _: _time(each.Campus.created_at)),
+    Field("关闭时间", 18, lambda each, _: _time(each.Campus.closed_at)),
+)
+ACCOUNTS = (
+    *OWNER,
+    Field("账户", 12, lambda each, word: word(each.BankAccount.role, "account_role")),
+    Field("账号（已脱敏）", 24, lambda each, _: mask_account(each.BankAccount.account_no)),
+    Field("银行接口", 16, lambda each, _: each.BankAccount.connection),
+    Field("登记时间", 18, lambda each, _: _time(each.BankAccount.opened_at)),
+    Field("停用时间", 18, lambda each, _: _time(each.BankAccount.replaced_at)),
+)
+CHECKS = (
+    *OWNER,
+    Field("年度", 8, lambda each, _: each.YearlyCheck.year),
+    Field("结果", 10, lambda each, word: word(each.YearlyCheck.result, "yearly_check")),
+    Field("说明", 36, lambda each, _: each.YearlyCheck.note),
+    Field("记录时间", 18, lambda each, _: _time(each.YearlyCheck.recorded_at)),
+)
+LISTED = (
+    *OWNER,
+    Field("名单", 12, lambda each, _: _LISTINGS.get(each.InstitutionListing.listing, "移出名单")),
+    Field("理由", 36, lambda each, _: each.InstitutionListing.reason),
+    Field("决定时间", 18, lambda each, _: _time(each.InstitutionListing.decided_at)),
 )
 TEACHERS = (
     Field("机构", 28, lambda each, _: each.institution),
@@ -221,8 +291,20 @@ STUDENTS = (
     Field("编号", 38, lambda each, _: str(each.id)),
 )
 REGISTERS: Mapping[str, Register] = {
-    "institutions": Register("institutions", "机构库", INSTITUTIONS, _institutions),
-    "teachers": Register("teachers", "教师库", TEACHERS, _teachers),
-    "classes": Register("classes", "班课库", CLASSES, _classes),
-    "students": Register("students", "学生库", STUDENTS, _students),
+    register.slug: register
+    for register in (
+        Register(
+            "institutions",
+            (
+                Page("机构库", INSTITUTIONS, _institutions),
+                Page("校区", CAMPUSES, _of_institutions(Campus)),
+                Page("银行账户", ACCOUNTS, _of_institutions(BankAccount)),
+                Page("年检", CHECKS, _of_institutions(YearlyCheck)),
+                Page("名单记录", LISTED, _of_institutions(InstitutionListing)),
+            ),
+        ),
+        Register("teachers", (Page("教师库", TEACHERS, _teachers),)),
+        Register("classes", (Page("班课库", CLASSES, _classes),)),
+        Register("students", (Page("学生库", STUDENTS, _students),)),
+    )
 }

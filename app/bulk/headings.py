@@ -44,8 +44,8 @@ def table_of(kind: AnyKind, found: Sequence[Numbered]) -> Table:
 
 
 def line_of(kind: AnyKind, row: Numbered) -> Line:
-    """A row of a table with its texts by field."""
-    return Line(row.number, {column.field: cell for column, cell in zip(kind.columns, row.cells, strict=True)})
+    """A row of a table with its texts by field, that gathers what is wrong with it."""
+    return Line(row.number, {column.field: cell for column, cell in zip(kind.columns, row.cells, strict=True)}, wrong=[])
 
 
 def _positions(columns: Sequence[Column], heading: Numbered) -> list[int | None]:

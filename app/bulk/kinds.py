@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.bulk.cells import Column, Line
 from app.errors import DomainError
 
-MOST_TOLD = 500
-"""Bad rows that are kept with their reasons; all are counted."""
+MOST_FURTHER = 20_000
+"""Problems of a file that are kept beyond the first one of each bad row, which is always kept."""
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -47,8 +47,9 @@ class Row(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a row: its cell (empty where it is no single one), that column's heading, and why."""
+    """What is wrong with a row: its number (None for the whole file), its cell (its row where it is no single one), its column, and why."""
 
+    row: int | None
     cell: str
     heading: str
     message_zh: str
@@ -63,30 +64,37 @@ class Report:
     """The letter of each column in the file; None for one that the file lacks."""
     aliases: Mapping[str, str]
     advance: Callable[[int], Awaitable[None]]
-    problems: dict[int, Problem] = field(default_factory=dict)
-    """By the number of the row; 0 is the file as a whole."""
+    problems: dict[int, dict[str, Problem]] = field(default_factory=dict)
+    """By the number of the row, 0 is the file as a whole, and by the cell."""
+    further: int = 0
+    """How many of them are not the first one of their row."""
 
     async def step(self, rows: int = 1) -> None:
         """A phase (drafting, planning, entering) is through with so many more rows; now and then others have their turn here."""
         await self.advance(rows)
 
     def refuse(self, line: Line | None, error: DomainError) -> None:
-        """A row cannot be entered, or with no row the file as it stands. What is said of a row first stays."""
-        self.problems.setdefault(line.number if line else 0, self._problem(line, error))
+        """A row cannot be entered, or with no row the file as it stands. What is said of a cell first stays."""
+        problem = self._problem(line, error)
+        known = self.problems.setdefault(problem.row or 0, {})
+        if problem.cell in known or (known and self.further == MOST_FURTHER):
+            return
+        self.further += bool(known)
+        known[problem.cell] = problem
 
-    def told(self) -> list[dict[str, str]]:
-        """The first of them in the order of the rows, as they are stored."""
-        return [asdict(self.problems[number]) for number in sorted(self.problems)[:MOST_TOLD]]
+    def told(self) -> list[dict[str, Any]]:
+        """All of them in the order of the rows, as they are stored."""
+        return [asdict(problem) for number in sorted(self.problems) for problem in self.problems[number].values()]
 
     def _problem(self, line: Line | None, error: DomainError) -> Problem:
         if line is None:
-            return Problem("", "", error.message_zh)
+            return Problem(None, "", "", error.message_zh)
         named = str(error.facts.get("field", ""))
         wanted = self.aliases.get(named, named)
         for column, place in zip(self.columns, self.places, strict=True):
             if column.field == wanted and place is not None:
-                return Problem(f"{place}{line.number}", column.heading, error.message_zh)
-        return Problem(f"第 {line.number} 行", "", error.message_zh)
+                return Problem(line.number, f"{place}{line.number}", column.heading, error.message_zh)
+        return Problem(line.number, f"第 {line.number} 行", "", error.message_zh)
 
 
 @dataclass(frozen=True, slots=True)

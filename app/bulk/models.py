@@ -48,8 +48,9 @@ class BulkUpload(Base):
     known_count: Mapped[int | None] = mapped_column(Integer)
     """Rows that stand in the register already, as the last step found; of families only the institution's own are counted."""
     problem_count: Mapped[int | None] = mapped_column(Integer)
+    """Bad rows."""
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
-    """The first of them: `cell`, `heading` and `message_zh`, without what the cell holds."""
+    """All of them: `row`, `cell`, `heading` and `message_zh`, without what the cell holds."""
     leased_by: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     uploaded_by: Mapped[str]

@@ -50,10 +50,8 @@ class OldContracts:
 
 def draft(line: Line) -> OldRow:
     """One row by pure rules."""
-    amount_fen = line.fen("amount_fen")
-    if amount_fen is None:
-        raise unfit("amount_fen", "请填写剩余金额")
-    return OldRow(child_of(line), line.text("class_id"), line.count("lesson_count"), amount_fen, line.day("ends_on"))
+    left = line.text("class_id"), line.count("lesson_count"), line.some_fen("amount_fen"), line.day("ends_on")
+    return OldRow(child_of(line), *left)
 
 
 async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[OldRow]], report: Report) -> OldContracts:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from app import audit, clock, crypto, sealing
 from app.bulk.headings import Table
@@ -132,8 +133,8 @@ async def own_upload(session: AsyncSession, institution_id: UUID, upload_id: UUI
 
 
 async def uploads(session: AsyncSession, institution_id: UUID, after: Cursor | None = None, limit: int = PAGE) -> list[BulkUpload]:
-    """An institution's uploads, newest first; `after` is (uploaded_at, id) of the last one seen."""
-    query = select(BulkUpload).where(BulkUpload.institution_id == institution_id)
+    """An institution's uploads without their problems, newest first; `after` is (uploaded_at, id) of the last one seen."""
+    query = select(BulkUpload).where(BulkUpload.institution_id == institution_id).options(defer(BulkUpload.problems, raiseload=True))
     if after is not None:
         query = query.where(tuple_(BulkUpload.uploaded_at, BulkUpload.id) < after)
     return list(await session.scalars(query.order_by(BulkUpload.uploaded_at.desc(), BulkUpload.id.desc()).limit(min(limit, PAGE))))

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
 from app.bulk import service
+from app.bulk.cells import UNFIT, Line
 from app.bulk.headings import line_of
 from app.bulk.kinds import AnyKind, Importer, Report, Row
 from app.bulk.models import BulkUpload
@@ -89,6 +90,22 @@ async def _plan_for_many(session: AsyncSession) -> None:
     await session.execute(text("DISCARD PLANS"))
 
 
+def _read(kind: AnyKind, line: Line) -> tuple[Any, list[DomainError]]:
+    """What a row comes to by itself, and every cell that is wrong; what the rules say counts only where all cells can be read."""
+    missing = [column for column in kind.columns if column.required and not line.cells[column.field]]
+    wrong: list[DomainError] = [BadInput("bulk.cell_missing", f"请填写{each.heading}", field=each.field) for each in missing]
+    draft = None
+    try:
+        draft = kind.draft(line)
+    except DomainError as refused:
+        wrong += line.wrong or ()
+        if not wrong or refused.code == UNFIT:
+            wrong.append(refused)
+    else:
+        wrong += line.wrong or ()
+    return draft, wrong
+
+
 class _Step:
     """One step of one upload under its lease."""
 
@@ -151,13 +168,11 @@ class _Step:
         drafted = []
         for each in rows:
             line = line_of(self._kind, each)
-            try:
-                for column in self._kind.columns:
-                    if column.required and not line.cells[column.field]:
-                        raise BadInput("bulk.cell_missing", f"请填写{column.heading}", field=column.field)
-                drafted.append(Row(line, self._kind.draft(line)))
-            except DomainError as refused:
+            draft, wrong = _read(self._kind, line)
+            for refused in wrong:
                 self._report.refuse(line, refused)
+            if not wrong:
+                drafted.append(Row(line, draft))
             await self._advance(1)
         return drafted
 

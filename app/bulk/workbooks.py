@@ -63,19 +63,22 @@ def _explain(book: Workbook, kind: AnyKind) -> None:
 class Listing:
     """A workbook that keeps one row in memory, the rest in `folder`."""
 
-    def __init__(self, file: IO[bytes], folder: str, title: str, headings: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, file: IO[bytes], folder: str, title: str) -> None:
         self._book = Workbook(file, {"constant_memory": True, "tmpdir": folder, **_TEXTS_ONLY})
         self._book.use_zip64()
         self._book.set_properties({"title": title})
         self._bold, self._day = self._book.add_format({"bold": True}), self._book.add_format({"num_format": "yyyy-mm-dd"})
+
+    def begin(self, name_zh: str, headings: Sequence[tuple[str, int]]) -> None:
+        """Rows from here on are of another list, with a sheet of its own; what was begun before is complete."""
         self._headings = headings
-        self._begin_sheet()
+        self._begin_sheet(name_zh)
 
     def add(self, rows: Sequence[Sequence[Value]]) -> None:
         """Append rows of texts, numbers and dates."""
         for values in rows:
             if self._row == SHEET_ROWS:
-                self._begin_sheet()
+                self._begin_sheet(None)
             self._row += 1
             for at, value in enumerate(values):
                 match value:
@@ -92,8 +95,8 @@ class Listing:
         """Put the parts together."""
         self._book.close()
 
-    def _begin_sheet(self) -> None:
-        self._sheet, self._row = self._book.add_worksheet(), 0
+    def _begin_sheet(self, name_zh: str | None) -> None:
+        self._sheet, self._row = self._book.add_worksheet(name_zh), 0
         self._sheet.freeze_panes(1, 1)
         for at, (heading, width) in enumerate(self._headings):
             self._sheet.set_column(at, at, width)

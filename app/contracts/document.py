@@ -16,12 +16,11 @@ import jinja2
 from app.clock import SHANGHAI, business_date
 from app.contracts.rules import SEAT_HELD, SoldCharge
 from app.contracts.terms import Way
-from app.crypto import mask_account
 from app.money import yuan
 from app.policy.packs import Pack
 from app.registry.models import Campus, Institution, Teacher, TrainingClass
 
-CURRENT = "1"
+CURRENT = "2"
 """The template of new contracts. One that somebody has accepted never changes: a new wording is a new file."""
 _TEXTS = Path(__file__).parent / "documents"
 _STUDENT = re.compile("^(学员：)(.+)$", re.MULTILINE)
@@ -43,7 +42,7 @@ class Agreement:
     campus: Campus | None
     holder: str
     account_no: str
-    """Of the supervised account; parents read it masked, as everywhere."""
+    """Of the supervised account, in full: a parent holds it against what somebody at the counter says."""
     way: Way
     charges: Sequence[SoldCharge]
     pack: Pack
@@ -87,7 +86,7 @@ def wording_of(agreement: Agreement) -> Wording:
         charges=agreement.charges,
         held_minutes=int(SEAT_HELD.total_seconds()) // 60,
         holder=agreement.holder,
-        account_no_masked=mask_account(agreement.account_no),
+        account_no=agreement.account_no,
         final_after_hours=agreement.pack.rule("release.final_after_hours").limits["hour"],
         deadlines=list(_deadlines(agreement.pack, agreement.institution.kind)),
         notice=_stated(agreement.pack, "close.notice", agreement.institution.kind),

@@ -1,4 +1,4 @@
-"""What a search finds: classes and institutions that take pupils now. One statement each, with hard limits; pages go by id."""
+"""What a search finds: classes that take pupils now, and institutions. One statement each, with hard limits; pages go by id."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -96,14 +96,26 @@ class FoundClass(NamedTuple):
 
 
 class FoundInstitution(NamedTuple):
-    """An institution in a list of what was found, with how many classes may be joined there."""
+    """An institution in a list of what was found, with its standing and how many classes may be joined there."""
 
     id: UUID
     name: str
     kind: str
     address: str
+    status: str
     listing: str | None
+    sales_paused: bool
     open_classes: int
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why nothing new may be bought there: blacklisted, closed, paused."""
+        found = {
+            "blacklisted": self.listing == "black",
+            "closed": self.status == "closed",
+            "paused": self.status == "suspended" or self.sales_paused,
+        }
+        return [name for name, applies in found.items() if applies]
 
 
 # Columns of both stand in the order of the fields above.
@@ -120,7 +132,8 @@ _CLASSES = """
     ORDER BY found.place
 """
 _INSTITUTIONS = """
-    SELECT i.id, i.name, i.kind, i.address, i.listing, (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id)
+    SELECT i.id, i.name, i.kind, i.address, i.status, i.listing, i.sales_paused_at IS NOT NULL,
+        (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id)
     FROM (SELECT institution_id FROM institution_search s WHERE {asked} ORDER BY institution_id LIMIT :limit) AS found
     JOIN institution i ON i.id = found.institution_id
     ORDER BY i.id
@@ -145,7 +158,7 @@ async def classes(district: District, wanted: Wanted, before: UUID | None = None
 
 
 async def institutions(district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundInstitution]:
-    """Institutions that are open, in the order of entry; `after` is the id of the last one seen."""
+    """Institutions of any standing, in the order of entry; `after` is the id of the last one seen."""
     asked = {
         "s.marks @> CAST(:marks AS int[])": wanted.marks,
         "(s.names || E'\\n' || s.places) LIKE ALL (CAST(:patterns AS text[]))": [_holding(term) for term in wanted.long_terms],

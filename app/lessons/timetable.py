@@ -28,7 +28,8 @@ FEED_AHEAD = timedelta(days=400)
 class Entry:
     """A child's place in a class session. `changes` counts how often that was rearranged, `changed_at` is when anything last was.
 
-    `status` is the lesson's or the trial's, `cancelled` says that the class session does not take place as planned.
+    `address` is where an onsite class meets. `status` is the lesson's or the trial's, `cancelled` says that the class session does not take
+    place as planned.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Entry:
     teacher_name: str
     mode: str
     campus: str | None
+    address: str
     room: str | None
     number: int
     starts_at: datetime
@@ -54,8 +56,9 @@ class Entry:
 # A child's contracts are few; their lessons are found by contract, so the largest table needs no index of its own for this.
 _ENTRIES = text("""
     SELECT place.kind, place.id, place.contract_id, place.student_id, c.id AS class_id, c.name AS class_name, i.name AS institution_name,
-        t.name AS teacher_name, c.mode, m.name AS campus, coalesce(s.room, c.room) AS room, s.number, s.starts_at, s.ends_at, place.status,
-        s.status = 'cancelled' AS cancelled, v.changes, greatest(place.changed_at, v.changed_at) AS changed_at
+        t.name AS teacher_name, c.mode, m.name AS campus, coalesce(m.address, i.address) AS address, coalesce(s.room, c.room) AS room,
+        s.number, s.starts_at, s.ends_at, place.status, s.status = 'cancelled' AS cancelled, v.changes,
+        greatest(place.changed_at, v.changed_at) AS changed_at
     FROM (
         SELECT 'lesson' AS kind, l.id, l.contract_id, l.student_id, l.class_session_id, l.status, l.changed_at
         FROM contract k JOIN lesson l ON l.contract_id = k.id

@@ -1,4 +1,4 @@
-"""A timetable as iCalendar (RFC 5545): instants in UTC, lines of at most 75 octets. It names classes, never a child."""
+"""A timetable as iCalendar (RFC 5545): instants in UTC, lines of at most 75 octets. It names classes and places, never a child."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -33,9 +33,17 @@ def _event(entry: Entry, host: str) -> Iterator[str]:
     yield f"DTSTART:{_instant(entry.starts_at)}"
     yield f"DTEND:{_instant(entry.ends_at)}"
     yield f"SUMMARY:{_escaped(entry.class_name + ('（试听）' if entry.kind == 'trial' else ''))}"
+    yield f"LOCATION:{_escaped(_place(entry))}"
+    yield f"DESCRIPTION:{_escaped(entry.institution_name)}"
     yield f"STATUS:{'CANCELLED' if entry.cancelled else 'CONFIRMED'}"
     yield "CLASS:PRIVATE"
     yield "END:VEVENT"
+
+
+def _place(entry: Entry) -> str:
+    if entry.mode == "online":
+        return "线上"
+    return " ".join(part for part in (entry.campus, entry.address, entry.room) if part)
 
 
 def _instant(at: datetime) -> str:

@@ -95,7 +95,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "break": ("对账差错", "red"),
         "named_payee": ("收款账户由家长指定，需人工核对", "yellow"),
     },
-    "institution": {"approved": ("正常", "green"), "suspended": ("暂停", "yellow"), "closed": ("已关闭", "secondary")},
+    "institution": {"approved": ("正常", "green"), "suspended": ("暂停", "yellow"), "closed": ("已注销", "secondary")},
     "institution_kind": {
         "subject": ("学科类", "blue"),
         "arts": ("文化艺术类", "blue"),
@@ -138,6 +138,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "absent": ("未到课", "secondary"),
         "cancelled": ("已取消", "secondary"),
     },
+    "warning": {"blacklisted": ("已列入黑名单", "red"), "closed": ("已注销", "secondary"), "paused": ("暂停招生", "yellow")},
     "listing": {"white": ("白名单", "green"), "black": ("黑名单", "red")},
     "class_mode": {"onsite": ("线下", "blue"), "online": ("线上", "blue")},
     "account": {

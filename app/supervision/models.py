@@ -102,6 +102,7 @@ class PublishedFacts(Base):
     __table_args__ = (
         Check("least(refunds, lessons, disputes, class_sessions, cancelled, moved) >= 0", name="counts"),
         Check("(refunds = 0) = (refund_median_hours IS NULL)", name="refunds"),
+        Check("refunds_unpaid >= 0", name="refunds_unpaid"),
         Check("(coverage_bps IS NULL) = (coverage_at IS NULL)", name="coverage"),
         Index(None, "counted_at"),
     )
@@ -113,6 +114,8 @@ class PublishedFacts(Base):
     refunds: Mapped[int] = mapped_column(Integer)
     """Paid back in the window, and the median time from request to payment."""
     refund_median_hours: Mapped[int | None] = mapped_column(Integer)
+    refunds_unpaid: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """Agreed at any time and not paid yet, whatever they wait for: then the median alone would flatter."""
     lessons: Mapped[int] = mapped_column(Integer)
     """Taught in the window, and how many of them were disputed."""
     disputes: Mapped[int] = mapped_column(Integer)

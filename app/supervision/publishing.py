@@ -1,7 +1,7 @@
 """公示: what parents may know about an institution beyond its entry, counted by a job so that showing it costs one row.
 
-Counted over the last half year: the coverage of its prepaid money (as supervision computes it), how long its refunds took, how many of its
-lessons were disputed, how many of its class sessions were called off or moved.
+Counted over the last half year: the coverage of its prepaid money (as supervision computes it), how long its refunds took and how
+many are not paid yet, how many of its lessons were disputed, how many of its class sessions were called off or moved.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ class Facts:
     coverage_bps: int | None
     coverage_at: datetime | None
     refunds: int
+    refunds_unpaid: int
     refund_median_hours: int | None
     dispute_bps: int | None
     rearranged_bps: int | None
@@ -51,6 +52,16 @@ _REFUNDS = text("""
     FROM refund r JOIN instruction o ON o.reference = r.refund_no
     WHERE r.institution_id = ANY (CAST(:institutions AS uuid[])) AND r.approved_at >= :since AND o.status = 'settled'
     GROUP BY r.institution_id
+""")
+# Without an instruction one waits for the institution's funds; whose instruction failed has given its lessons back, and is none.
+_UNPAID = text("""
+    SELECT institution_id, count(*) AS refunds_unpaid FROM (
+        SELECT institution_id FROM refund WHERE institution_id = ANY (CAST(:institutions AS uuid[])) AND funded_at IS NULL
+        UNION ALL
+        SELECT r.institution_id FROM instruction o JOIN refund r ON r.refund_no = o.reference
+        WHERE o.book_id = ANY (CAST(:institutions AS uuid[])) AND o.purpose = 'refund'
+            AND o.unreserved_at IS NULL AND o.status IN ('drafted', 'held', 'cleared', 'submitted', 'unknown')
+    ) AS waiting GROUP BY institution_id
 """)
 # A class that was refused was never announced; its cancelled meetings count as nothing.
 _TAUGHT = text("""
@@ -71,7 +82,16 @@ _TAUGHT = text("""
     WHERE s.institution_id = ANY (CAST(:institutions AS uuid[])) AND s.starts_at >= :since AND s.starts_at < :now
     GROUP BY s.institution_id
 """)
-_NOTHING = {"refunds": 0, "refund_median_hours": None, "class_sessions": 0, "cancelled": 0, "moved": 0, "lessons": 0, "disputes": 0}
+_NOTHING = {
+    "refunds": 0,
+    "refunds_unpaid": 0,
+    "refund_median_hours": None,
+    "class_sessions": 0,
+    "cancelled": 0,
+    "moved": 0,
+    "lessons": 0,
+    "disputes": 0,
+}
 
 
 async def publish(district: District) -> int:
@@ -99,7 +119,7 @@ async def count(session: AsyncSession, institution_ids: Sequence[UUID]) -> None:
         }
         for view in await queries.institutions_of(session, institution_ids)
     }
-    for counted in (_REFUNDS, _TAUGHT):
+    for counted in (_REFUNDS, _UNPAID, _TAUGHT):
         for row in await session.execute(counted, since):
             found[row.institution_id] |= row._mapping
     if found:
@@ -123,6 +143,7 @@ async def facts_of(session: AsyncSession, institution_id: UUID) -> Facts | None:
         coverage_bps=row.coverage_bps,
         coverage_at=row.coverage_at,
         refunds=row.refunds,
+        refunds_unpaid=row.refunds_unpaid,
         refund_median_hours=row.refund_median_hours,
         dispute_bps=_rate(row.disputes, row.lessons),
         rearranged_bps=_rate(row.cancelled + row.moved, row.class_sessions),

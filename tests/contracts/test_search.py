@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
@@ -14,6 +14,7 @@ from app.contracts.search import Wanted
 from app.ids import uuid7
 from app.registry.models import Campus, ClassSession, Institution, TrainingClass
 from app.registry.search import keep_up
+from tests.upgrading import brought_up
 from tests.world import World
 
 TUESDAY = frozenset({1})
@@ -87,14 +88,24 @@ async def test_one_meeting_among_many_at_another_hour_is_not_usual(world: World)
         assert daily.id in await found(world, Wanted(parts=frozenset({"morning"})))
 
 
-@pytest.mark.parametrize(("column", "closed", "opened"), [("status", "suspended", "approved"), ("listing", "black", None)])
-async def test_an_institution_that_is_not_open_is_not_found(world: World, column: str, closed: str, opened: str | None) -> None:
+@pytest.mark.parametrize(
+    ("column", "closed", "opened", "warned"),
+    [
+        ("status", "suspended", "approved", ["paused"]),
+        ("status", "closed", "approved", ["closed"]),
+        ("listing", "black", None, ["blacklisted"]),
+    ],
+)
+async def test_an_institution_that_is_not_open_is_found_by_its_name_without_its_classes(
+    world: World, column: str, closed: str, opened: str | None, warned: list[str]
+) -> None:
     institution = await world.institution()
     offered = await world.training_class(institution)
-    for value, classes, institutions in ((closed, [], []), (opened, [offered.id], [institution.id])):
+    for value, classes, warnings in ((closed, [], warned), (opened, [offered.id], [])):
         await change(world, institution, **{column: value})
-        assert await found(world, Wanted()) == classes
-        assert [each.id for each in await search.institutions(world.district, Wanted())] == institutions
+        assert await found(world, Wanted(words="晨光")) == classes
+        [view] = await search.institutions(world.district, Wanted(words="晨光"))
+        assert (view.id, view.open_classes, view.warnings) == (institution.id, len(classes), warnings)
 
 
 async def test_an_institution_whose_sales_pause_is_found_without_its_classes(world: World) -> None:
@@ -102,7 +113,22 @@ async def test_an_institution_whose_sales_pause_is_found_without_its_classes(wor
     await world.training_class(institution)
     await change(world, institution, sales_paused_at=clock.now(), sales_pause_reason="法定代表人变更")
     assert await found(world, Wanted()) == []
-    assert [each.open_classes for each in await search.institutions(world.district, Wanted())] == [0]
+    assert [(each.open_classes, each.warnings) for each in await search.institutions(world.district, Wanted())] == [(0, ["paused"])]
+
+
+async def test_institutions_that_no_search_found_before_are_found_after_the_upgrade(owner_url: str) -> None:
+    """Those that may enrol stand among what is searched already; the upgrade notes the others only."""
+    of_before = """
+        INSERT INTO book (id, opened_at) SELECT gen_random_uuid(), now() FROM generate_series(1, 4);
+        INSERT INTO institution (id, credit_code, name, kind, address, status, listing, created_at)
+            SELECT id, n, '晨光' || n, 'arts', '驿都大道 1 号', (ARRAY['approved', 'suspended', 'closed', 'approved'])[n],
+                (ARRAY[NULL, NULL, NULL, 'black'])[n], now()
+            FROM (SELECT id, CAST(row_number() OVER () AS int) AS n FROM book) AS numbered;
+        DELETE FROM search_due
+    """
+    asked = text("SELECT i.name FROM search_due d JOIN institution i ON i.id = d.institution_id ORDER BY i.name")
+    [names] = await brought_up(owner_url, "d510196", "0018", of_before, asked)
+    assert [name for (name,) in names] == ["晨光2", "晨光3", "晨光4"]
 
 
 async def test_a_class_is_found_until_its_last_meeting_starts(world: World) -> None:

@@ -64,7 +64,9 @@ async def signed(world: World) -> int:
 async def test_a_contract_is_read_signed_kept_and_taken_along(world: World, home: Desk, child: Student, institution: Institution) -> None:
     offered = await world.training_class(institution, price_fen=40_000)
     form = await home.page(f"/classes/{offered.id}/enrol")
+    account_no = (await world.account(institution)).account_no
     assert "价款合计 ¥400.00" in shown(form)
+    assert account_no in shown(form), "a parent compares it with what is said at the counter"
     path = f"/classes/{offered.id}/enrol"
     for unread in ({}, {"agreed": "yes"}, accepted(form) | {"agreed": ""}, {"document": "x" * 64, "agreed": "yes"}):
         refused = await home.submit(path, {"student_id": str(child.id)} | unread)
@@ -83,6 +85,8 @@ async def test_a_contract_is_read_signed_kept_and_taken_along(world: World, home
     assert sha256 is not None
     for fact in (institution.name, institution.credit_code, "王小明", "138****", "¥400.00", "李老师", number[0], sha256[0]):
         assert fact in said, fact
+    assert account_no in shown(page)
+    assert account_no in re.sub(r"\s", "", said)
     assert "第1/2页" in re.sub(r"\s", "", said)
 
 

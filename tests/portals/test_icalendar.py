@@ -1,5 +1,6 @@
 """The calendar as calendars read it: line by line, as RFC 5545 wants it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from app.portals.icalendar import calendar
 NOON = datetime(2026, 3, 3, 12, tzinfo=ZoneInfo("Asia/Shanghai"))
 
 
-def entry(class_name: str = "创意美术", kind: str = "lesson", *, cancelled: bool = False) -> Entry:
+def entry(class_name: str = "创意美术", kind: str = "lesson", *, mode: str = "onsite", cancelled: bool = False) -> Entry:
     one = uuid7()
     return Entry(
         kind=kind,
@@ -22,10 +23,11 @@ def entry(class_name: str = "创意美术", kind: str = "lesson", *, cancelled: 
         student_id=one,
         class_id=one,
         class_name=class_name,
-        institution_name="晨光艺术",
+        institution_name="晨光，艺术; 培训",
         teacher_name="李老师",
-        mode="onsite",
+        mode=mode,
         campus="主校区",
+        address="驿都大道 1 号, 2 楼",
         room="201",
         number=1,
         starts_at=NOON,
@@ -50,7 +52,17 @@ def test_an_event_says_when_and_what_and_nothing_of_the_child() -> None:
     assert (found["DTSTART"], found["DTEND"]) == ("20260303T040000Z", "20260303T050000Z")
     assert (found["UID"], found["SEQUENCE"], found["STATUS"]) == (f"{said.id}@escrow.test", "2", "CONFIRMED")
     assert (found["SUMMARY"], found["DTSTAMP"], found["CLASS"]) == ("创意美术", "20260301T000000Z", "PRIVATE")
-    assert not {"LOCATION", "DESCRIPTION", "ATTENDEE", "ORGANIZER"} & set(found)
+    assert (found["LOCATION"], found["DESCRIPTION"]) == (r"主校区 驿都大道 1 号\, 2 楼 201", r"晨光，艺术\; 培训")
+    assert not {"ATTENDEE", "ORGANIZER"} & set(found)
+
+
+def test_a_class_that_meets_online_is_nowhere_else() -> None:
+    assert dict(properties(calendar([entry(mode="online")], "escrow.test")))["LOCATION"] == "线上"
+
+
+def test_without_a_campus_of_its_own_a_class_meets_at_the_institution() -> None:
+    said = replace(entry(), campus=None, room=None)
+    assert dict(properties(calendar([said], "escrow.test")))["LOCATION"] == r"驿都大道 1 号\, 2 楼"
 
 
 def test_trials_and_cancelled_class_sessions_are_told_apart() -> None:

@@ -1,17 +1,22 @@
 """批量导入 at the institution end: a template is filled in, handed in, checked and imported, in JSON and by the pages."""
 
+import codecs
+import csv
 import re
 from html import unescape
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import select
 
 from app.bulk import steps
+from app.bulk.models import BulkUpload
 from app.bulk.reader import MAX_BYTES, read
+from app.bulk.told import problems_csv
 from app.bulk.workbooks import EXCEL
 from app.registry import teachers
 from app.registry.models import Institution, Teacher
@@ -81,8 +86,62 @@ async def test_bad_files_and_bad_rows_change_nothing(desks: Desks, institution: 
     await steps.take_due(world.district)
     told = await desk.get(f"/imports/{faulty['id']}")
     assert (told["status"], told["problem_count"]) == ("faulty", 1)
-    assert told["problems"] == [{"cell": "A3", "heading": "姓名", "message_zh": "请填写姓名"}]
+    assert told["problems"] == [{"row": 3, "cell": "A3", "heading": "姓名", "message_zh": "请填写姓名"}]
     assert (await desk.get("/teachers"))["items"] == []
+
+
+@pytest.mark.parametrize(("status", "done", "said"), [("uploaded", 4, "正在逐行核对 50%"), ("confirmed", 9, "正在导入 75%")])
+async def test_a_file_under_way_says_how_far_it_is(
+    status: str, done: int, said: str, desks: Desks, institution: Institution, world: World
+) -> None:
+    desk = await desks.institution(institution)
+    rows = [{"certificate_no": f"C-{number}"} for number in range(4)]
+    upload_id = (await sent(desk, "teachers", file_of("teachers", *rows))).json()["id"]
+    async with world.district.transaction() as session:
+        upload = await session.get_one(BulkUpload, UUID(upload_id))
+        upload.status, upload.done = status, done
+    percent = said.split()[1].removesuffix("%")
+    page = await desk.page(f"/imports/{upload_id}")
+    assert said in shown(page)
+    assert re.search(rf'<progress [^>]*max="100" value="{percent}">{percent}%</progress>', page)
+    assert (await desk.get(f"/imports/{upload_id}"))["percent"] == int(percent)
+
+
+async def test_every_problem_is_told_in_pages_and_as_a_file(desks: Desks, institution: Institution, world: World) -> None:
+    desk, stranger = await desks.institution(institution), await desks.institution(await world.institution())
+    rows = [{"name": None, "certificate_no": None, "subject": "=1+1"} for _ in range(200)]
+    path = f"/imports/{(await sent(desk, 'teachers', file_of('teachers', *rows))).json()['id']}"
+    await steps.take_due(world.district)
+    told = await desk.get(path)
+    assert (told["problem_count"], told["problem_total"], len(told["problems"])) == (200, 600, 500)
+    first = await desk.get(f"{path}/problems", limit=99)
+    rest = await desk.get(f"{path}/problems", limit=1, cursor=first["next_cursor"])
+    assert first["items"] + rest["items"] == told["problems"][:100]
+    last = await desk.get(f"{path}/problems", limit=50, cursor="599")
+    assert ([each["cell"] for each in last["items"]], last["next_cursor"]) == (["C201"], None)
+    page = shown(await desk.page(path))
+    assert "200 行不能导入" in page
+    assert "共 600 处，先列出前 500 处" in page
+    for answer in (
+        await desk.api.get(f"/api/v1/institution{path}/problems.csv"),
+        await desk.browser.get(f"/institution{path}/problems.csv"),
+    ):
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "attachment" in answer.headers["content-disposition"]
+        written = list(csv.reader(answer.content.decode("utf-8-sig").splitlines()))
+        assert answer.content.startswith(codecs.BOM_UTF8)
+        assert written[:2] == [["行", "单元格", "列", "问题"], ["2", "A2", "姓名", "请填写姓名"]]
+        assert len(written) == 601
+    for name in ("problems", "problems.csv"):
+        assert problem_of(await stranger.api.get(f"/api/v1/institution{path}/{name}")) == (404, "bulk.upload_not_found")
+    assert (await stranger.browser.get(f"/institution{path}/problems.csv")).status_code == 404
+
+
+def test_what_is_told_is_never_a_formula() -> None:
+    written = problems_csv(
+        [{"row": 2, "cell": "A2", "heading": "=1+1", "message_zh": "@SUM(A1)"}, {"cell": "", "heading": "", "message_zh": "整个文件"}]
+    )
+    assert written.decode("utf-8-sig").splitlines()[1:] == ['"2","A2","\'=1+1","\'@SUM(A1)"', '"","","","整个文件"']
 
 
 async def test_the_same_by_the_pages(desks: Desks, institution: Institution, world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.portals.fields import Listed
 from app.portals.public.searching import FoundClassItem, FoundInstitutionItem
-from app.registry.models import TrainingClass
+from app.registry.models import Institution, TrainingClass
 from app.registry.search import keep_up
 from tests.portals.desks import Desks
 from tests.portals.families import link, links, problem_of, shown
@@ -88,6 +88,27 @@ async def test_institutions_have_a_page_of_their_own(world: World, anybody: http
     assert "1 个班级正在招生" in shown(found)
     assert link(found, "晨光艺术培训学校").startswith("/institutions/")
     assert "没有找到" in shown(await page(anybody, "/search/institutions?q=星火"))
+
+
+async def test_who_doubts_an_institution_finds_what_was_decided_about_it(world: World, anybody: httpx.AsyncClient) -> None:
+    institution = await world.institution()
+    await world.training_class(institution)
+    for changed, told in (
+        ({"listing": "black"}, "已列入黑名单"),
+        ({"listing": None, "status": "suspended"}, "暂停招生"),
+        ({"status": "closed"}, "已注销"),
+    ):
+        async with world.district.transaction() as session:
+            stored = await session.get_one(Institution, institution.id)
+            for name, value in changed.items():
+                setattr(stored, name, value)
+        while await keep_up(world.district):
+            pass
+        found = shown(await page(anybody, "/search/institutions?q=晨光艺术"))
+        assert (told in found, "目前没有招生" in found) == (True, True), told
+        assert "创意美术" not in shown(await page(anybody, "/search?q=晨光艺术"))
+    (item,) = (await anybody.get(INSTITUTIONS, params={"q": "晨光"})).json()["items"]
+    assert (item["status"], item["listing"], item["sales_paused"], item["open_classes"]) == ("closed", None, False, 0)
 
 
 async def test_what_is_typed_is_shown_as_text(anybody: httpx.AsyncClient) -> None:

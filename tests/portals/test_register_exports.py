@@ -3,15 +3,19 @@
 import asyncio
 import io
 import zipfile
+from datetime import date
 
 import pytest
+from python_calamine import CalamineWorkbook
 from sqlalchemy import select
 
 from app.audit import AuditEntry
 from app.bulk import exports
 from app.bulk.workbooks import EXCEL
 from app.portals.supervision import register_exports
-from app.registry import families, teachers
+from app.registry import families, institutions, teachers
+from app.registry.institutions import CheckDraft
+from app.registry.rules import CampusDraft
 from tests.ledger.auditors import Sheet, excel_rows
 from tests.portals.desks import Desk, Desks
 from tests.portals.families import problem_of
@@ -30,6 +34,32 @@ async def taken(officer: Desk, register: str) -> Sheet:
     return excel_rows(answer.content)
 
 
+async def institutions_taken(officer: Desk) -> dict[str, Sheet]:
+    """The sheets of the institutions' workbook."""
+    book = CalamineWorkbook.from_filelike(io.BytesIO((await officer.api.get("/api/v1/supervision/registers/institutions.xlsx")).content))
+    sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
+    return {name: [dict(zip(rows[0], row, strict=True)) for row in rows[1:]] for name, rows in sheets.items()}
+
+
+async def test_what_belongs_to_an_institution_is_taken_away_with_it(officer: Desk, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "AT_A_TIME", 1)
+    institution = await world.institution("=1+1 艺术学校")
+    draft = CampusDraft("东校区", "驿都大道 8 号", date(2028, 6, 30), 300)
+    async with world.district.transaction() as session:
+        await institutions.add_campus(session, world.staff(institution), draft)
+        await institutions.record_yearly_check(session, world.officer(), institution.id, CheckDraft(2025, "conditional", "消防整改"))
+        for listing in ("white", None):
+            await institutions.set_listing(session, world.officer(), institution.id, listing, "=SUM(A1)")
+    found = await institutions_taken(officer)
+    assert list(found) == ["机构库", "校区", "银行账户", "年检", "名单记录"]
+    assert {row["统一社会信用代码"] for rows in found.values() for row in rows} == {institution.credit_code}
+    [campus], [check] = [row for row in found["校区"] if row["校区"] == "东校区"], found["年检"]
+    assert (campus["校区"], campus["地址"], campus["租赁到期日"]) == ("东校区", "驿都大道 8 号", date(2028, 6, 30))
+    assert (check["年度"], check["结果"], check["说明"]) == (2025, "基本合格", "消防整改")
+    assert {(row["账户"], str(row["账号（已脱敏）"])[4:8]) for row in found["银行账户"]} == {("监管账户", "****"), ("结算账户", "****")}
+    assert [(row["名单"], row["理由"]) for row in found["名单记录"]] == [("白名单", "=SUM(A1)"), ("移出名单", "=SUM(A1)")]
+
+
 async def test_the_four_registers_are_taken_away(officer: Desk, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "AT_A_TIME", 2)
     institution, parent = await world.institution("=1+1 艺术学校"), await world.parent()
@@ -40,7 +70,7 @@ async def test_the_four_registers_are_taken_away(officer: Desk, world: World, mo
         await world.child(parent, name)
     async with world.district.transaction() as session:
         await teachers.create_teacher(session, institution.id, "@SUM(A1)", "0012", "书法")
-    [entry] = await taken(officer, "institutions")
+    [entry] = (await institutions_taken(officer))["机构库"]
     assert (entry["机构名称"], entry["统一社会信用代码"], entry["状态"]) == ("=1+1 艺术学校", institution.credit_code, "正常")
     assert entry["联系人（已脱敏）"] == "钱*长"
     assert {(row["姓名"], row["资格证书号"]) for row in await taken(officer, "teachers")} >= {("@SUM(A1)", "0012")}

@@ -13,6 +13,7 @@ from app.registry.models import ClassSession
 from app.supervision import publishing
 from app.supervision.models import PublishedFacts
 from app.supervision.publishing import Facts, facts_of, publish
+from tests.old_families import ask_back, old_family
 from tests.school import School, found_school
 from tests.world import World
 
@@ -65,6 +66,22 @@ async def test_refunds_count_by_the_time_they_took(world: World) -> None:
         await world.work()
     row = await recount(school)
     assert (row.refunds, row.refund_median_hours) == (2, 1)
+
+
+async def test_refunds_that_are_not_paid_are_told_beside_the_median(world: World) -> None:
+    school = await found_school(world)
+    old, paid, agreed = await old_family(school), await school.enrol(), await school.enrol()
+    await ask_back(school, old)
+    async with world.district.transaction() as session:
+        await refunds.request(session, paid.parent, paid.contract.id, "搬家")
+    await world.work()
+    async with world.district.transaction() as session:
+        await refunds.request(session, agreed.parent, agreed.contract.id, "搬家")
+    row = await recount(school)
+    assert (row.refunds, row.refunds_unpaid) == (1, 2), "one waits for funds, one for the bank"
+    await world.wait(publishing.WINDOW + timedelta(days=2))
+    row = await recount(school)
+    assert (row.refunds, row.refund_median_hours, row.refunds_unpaid) == (0, None, 2), "however old"
 
 
 async def test_disputed_lessons_count_among_those_that_were_taught(world: World) -> None:

@@ -16,11 +16,12 @@ from app.bulk.reader import MAX_BYTES, MAX_ROWS
 from app.bulk.registry import KINDS, kind_of
 from app.bulk.service import Received
 from app.bulk.steps import PHASES
+from app.bulk.told import CSV, problems_csv
 from app.bulk.workbooks import EXCEL, template
 from app.db import District
 from app.errors import BadInput, DomainError
 from app.portals.edge import Home, InstitutionCaller, Read, Write
-from app.portals.fields import Listed, Moment, PageByTime, Paging, PathId, listed
+from app.portals.fields import Listed, Moment, PageByNumber, PageByTime, Paging, PathId, listed
 from app.portals.pages import render, see_other
 from app.portals.staff import carry_out
 from app.security import InstitutionStaff
@@ -33,12 +34,16 @@ _FILE_BODY = {"requestBody": {"required": True, "content": {EXCEL: _FILE, "text/
 _TEMPLATE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {EXCEL: {"schema": {"type": "string", "format": "binary"}}}}
 }
+_CSV: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {CSV: {"schema": {"type": "string"}}}}}
 _PAGE = "/institution/imports"
+_SHOWN = 500
+"""Problems of a file that are shown with it; all are told in a list and in a file of their own."""
 
 
 class ProblemItem(BaseModel):
-    """What is wrong with a row; `cell` is like B17."""
+    """What is wrong with a row; `cell` is like B17, or names the row where it is no single one."""
 
+    row: int | None = Field(None, description="Null for the file as a whole")
     cell: str
     heading: str
     message_zh: str
@@ -55,15 +60,16 @@ class ImportItem(BaseModel):
     row_count: int
     percent: int = Field(description="Of the check or the import that is under way")
     known_count: int | None = Field(description="Rows of the institution's own families that stand in the register already")
-    problem_count: int | None = Field(description="Null before the check")
+    problem_count: int | None = Field(description="Bad rows; null before the check")
     uploaded_at: datetime
     checked_at: datetime | None
     ended_at: datetime | None
 
 
 class ImportDetail(ImportItem):
-    """With the first 500 bad rows. Nothing is imported while there is one."""
+    """With the first 500 problems of all that were found. Nothing is imported while there is one."""
 
+    problem_total: int = Field(description="Problems of all bad rows; a row may have several")
     problems: list[ProblemItem]
 
 
@@ -96,6 +102,21 @@ async def hand_in(kind: str, request: Request, caller: InstitutionCaller, home: 
 async def one_import(upload_id: PathId, caller: InstitutionCaller, session: Read) -> ImportDetail:
     """To be asked again while it is `uploaded` or `confirmed`."""
     return _detail(await service.own_upload(session, caller.institution_id, upload_id))
+
+
+@api.get("/{upload_id}/problems", summary="All that is wrong with a file's rows")
+async def problems(upload_id: PathId, caller: InstitutionCaller, session: Read, paging: PageByNumber) -> Listed[ProblemItem]:
+    """In the order of the rows."""
+    found = (await service.own_upload(session, caller.institution_id, upload_id)).problems
+    first = paging.after or 0
+    items = [ProblemItem.model_validate(each) for each in found[first : first + paging.more]]
+    return listed(items, range(first + 1, first + 1 + len(items)), paging)
+
+
+@api.get("/{upload_id}/problems.csv", response_class=Response, responses=_CSV, summary="The same as a spreadsheet")
+async def problems_file(upload_id: PathId, caller: InstitutionCaller, session: Read) -> Response:
+    """Row, cell, column and problem; UTF-8 with a byte order mark."""
+    return _problems_file(await service.own_upload(session, caller.institution_id, upload_id))
 
 
 @api.post("/{upload_id}/confirm", summary="Import a checked file")
@@ -150,6 +171,12 @@ async def import_page(request: Request, upload_id: PathId, caller: InstitutionCa
     return render(request, "institution/import.html", upload=_detail(found), kind=KINDS[found.kind], works=found.status in PHASES)
 
 
+@pages.get("/{upload_id}/problems.csv")
+async def problems_page(upload_id: PathId, caller: InstitutionCaller, session: Read) -> Response:
+    """The same file, for a browser."""
+    return _problems_file(await service.own_upload(session, caller.institution_id, upload_id))
+
+
 @pages.post("/{upload_id}/confirm")
 async def confirm_form(upload_id: PathId, caller: InstitutionCaller, home: Home) -> Response:
     """Import it."""
@@ -185,17 +212,20 @@ def _importer(caller: InstitutionStaff) -> Importer:
 
 
 def _item(upload: BulkUpload) -> ImportItem:
-    return ImportItem.model_validate(_shown(upload))
+    rows = upload.row_count * PHASES.get(upload.status, 1)
+    percent = min(100, 100 * upload.done // rows) if upload.status in PHASES else 100
+    known = {name: getattr(upload, name) for name in ImportItem.model_fields if name != "percent"}
+    return ImportItem.model_validate(known | {"percent": percent})
 
 
 def _detail(upload: BulkUpload) -> ImportDetail:
-    return ImportDetail.model_validate(_shown(upload))
+    problems = [ProblemItem.model_validate(each) for each in upload.problems[:_SHOWN]]
+    return ImportDetail(**_item(upload).model_dump(), problem_total=len(upload.problems), problems=problems)
 
 
-def _shown(upload: BulkUpload) -> dict[str, object]:
-    rows = upload.row_count * PHASES.get(upload.status, 1)
-    percent = min(100, 100 * upload.done // rows) if upload.status in PHASES else 100
-    return {name: getattr(upload, name) for name in ImportDetail.model_fields if name != "percent"} | {"percent": percent}
+def _problems_file(upload: BulkUpload) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{upload.kind}-problems.csv"'}
+    return Response(problems_csv(upload.problems), headers=headers, media_type=CSV)
 
 
 def _template(kind: AnyKind) -> Response:

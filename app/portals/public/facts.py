@@ -31,7 +31,8 @@ class FactsAnswer(BaseModel):
     coverage_bps: int | None = Field(None, description="What the bank reported against what untaught lessons are worth; 10000 is all of it")
     coverage_at: datetime | None = None
     refunds: int | None = Field(None, description="Paid back")
-    refund_median_hours: int | None = Field(None, description="From request to payment")
+    refunds_unpaid: int | None = Field(None, description="Agreed and not paid yet, whenever: held, waiting for funds, under way")
+    refund_median_hours: int | None = Field(None, description="From request to payment, of those that were paid back")
     dispute_bps: int | None = Field(None, description="Of the lessons taught, those that were disputed")
     rearranged_bps: int | None = Field(None, description="Of the class sessions planned, those that were called off or moved")
     counted_at: datetime | None = None

@@ -59,13 +59,15 @@ class FoundClassItem(BaseModel):
 
 
 class FoundInstitutionItem(BaseModel):
-    """An institution that is open."""
+    """An institution; also one that may not enrol, which says so."""
 
     id: UUID
     name: str
     kind: str
     address: str
-    listing: str | None = Field(description="white where it stands on the white list")
+    status: str = Field(description="approved, suspended or closed; only an approved one enrols")
+    listing: str | None = Field(description="white or black: one on the black list sells nothing new")
+    sales_paused: bool
     open_classes: int
 
 
@@ -161,7 +163,7 @@ async def find_classes(district: Named, asked: Annotated[ClassQuery, Query()], p
 
 @api.get("/institutions", summary="Find an institution", response_model=Listed[FoundInstitutionItem])
 async def find_institutions(district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Response:
-    """Only those that are open, in the order of entry."""
+    """Of any standing, in the order of entry; classes of one that may not enrol are not counted."""
     wanted = Wanted(words=asked.q, area=asked.area, kind=asked.kind)
     return _json(_listed(await search.institutions(district, wanted, paging.after, paging.more), paging))
 
