@@ -21,7 +21,7 @@ from app.money import yuan
 from app.policy.packs import Pack
 from app.registry.models import Campus, Institution, Teacher, TrainingClass
 
-CURRENT = "1"
+CURRENT = "2"
 """The template of new contracts. One that somebody has accepted never changes: a new wording is a new file."""
 _TEXTS = Path(__file__).parent / "documents"
 _STUDENT = re.compile("^(学员：)(.+)$", re.MULTILINE)
@@ -47,6 +47,8 @@ class Agreement:
     way: Way
     charges: Sequence[SoldCharge]
     pack: Pack
+    pays_by: datetime | None = None
+    """When (UTC) the seat is free again that is held for a first charge of a later day; None where that is paid at signing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def wording_of(agreement: Agreement) -> Wording:
         amount_fen=sum(lesson.price_fen for lesson in lessons),
         way=agreement.way,
         charges=agreement.charges,
+        pays_by=agreement.pays_by,
         held_minutes=int(SEAT_HELD.total_seconds()) // 60,
         holder=agreement.holder,
         account_no_masked=mask_account(agreement.account_no),
