@@ -126,7 +126,7 @@ async def refusal_for_all(session: AsyncSession, course: Course, offered: Sequen
 
 
 async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
-    """Hold charges that have opened after their contract was signed against the pack of today again.
+    """Hold charges that have opened after their contract was signed against the pack of today again, and note its edition with each.
 
     Only what can change after a sale: lists, licence and pause of the institution, the lease of the rooms, the teachers. Span, lessons,
     price and the days of charging were agreed when they were legal. Raises Refused("contracts.rule") with the findings that forbid a
@@ -148,6 +148,8 @@ async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
         check_may_sell(institution)
     for rows in taught.values():
         _check_teacher(rows[-1].Teacher, rows[-1].TrainingClass, rows[-1].Institution, business_date(rows[-1].starts_at))
+    for charge in due:
+        charge.judged_by = pack.edition
 
 
 @dataclass(frozen=True, slots=True)
