@@ -171,6 +171,7 @@ class _Common:
             way=way,
             charges=charges,
             pack=pack_for(self.district, clock.today()),
+            pays_by=rules.pays_by(charges[0], clock.today()),
         )
 
 

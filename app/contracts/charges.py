@@ -43,7 +43,7 @@ _LAPSE_LESSONS = text("""
 class Due:
     """A charge that may be paid now; `until` is when (UTC) it lapses.
 
-    None for a first one, for one that is paid after its lesson, and while the institution may not take it.
+    None for a first one that was to be paid at signing, for one that is paid after its lesson, and while the institution may not take it.
     """
 
     charge: Charge
@@ -72,17 +72,21 @@ async def due_of(session: AsyncSession, contracts: Collection[Contract]) -> dict
     A later charge whose lessons all wait for a new day is passed over until one has it.
     """
     begins = _first_begins()
+    known = {contract.id: contract for contract in contracts}
     planned = select(Charge, begins, may_sell(), Institution.sells_again_at).join(Institution, Institution.id == Charge.institution_id)
-    planned = planned.where(Charge.contract_id.in_({contract.id for contract in contracts}), Charge.status == "planned")
+    planned = planned.where(Charge.contract_id.in_(known), Charge.status == "planned")
     planned = planned.where((Charge.number == 1) | begins.is_not(None))
     if after := {contract.id for contract in contracts if contract.way == "later"}:
         planned = planned.where(Charge.contract_id.not_in(after) | exists(select(Lesson.id).where(_OF_CHARGE, Lesson.status == "owed")))
     waiting: dict[UUID, Due] = {}
     found = await session.execute(planned.order_by(Charge.number), execution_options={"populate_existing": True})
     for charge, begins_at, sells, sells_again_at in found:
-        bound = sells and charge.number > 1 and charge.contract_id not in after
-        until = rules.lapses_at(begins_at, charge.due_on, sells_again_at) if bound else None
-        waiting.setdefault(charge.contract_id, Due(charge, until))
+        contract, until = known[charge.contract_id], None
+        if charge.number == 1 and charge.opens_on > clock.business_date(contract.created_at):
+            until = contract.lapses_at
+        elif charge.number > 1 and sells:
+            until = rules.lapses_at(begins_at, charge.due_on, sells_again_at)
+        waiting.setdefault(contract.id, Due(charge, None if contract.way == "later" else until))
     return {contract_id: due for contract_id, due in waiting.items() if contract_id in after or due.charge.opens_on <= clock.today()}
 
 
@@ -108,6 +112,12 @@ async def lapse_overdue(session: AsyncSession, contracts: Sequence[Contract]) ->
     first = {contract_id: number for contract_id, number in await session.execute(late)}
     await _lapse(session, list(first), list(first.values()))
     return len(first)
+
+
+async def opens_later(session: AsyncSession, contract_id: UUID) -> bool:
+    """Whether the first charge of a contract opens after today: nobody can be paying it."""
+    first = select(Charge.opens_on).where(Charge.contract_id == contract_id, Charge.number == 1)
+    return (await session.scalars(first)).one() > clock.today()
 
 
 async def give_up(session: AsyncSession, contract_ids: Sequence[UUID]) -> bool:

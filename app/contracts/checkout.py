@@ -75,7 +75,7 @@ class Counter:
     """What is the same for all who stand before a class: what joining it now would buy, and what the contract would say.
 
     The same object for as long as nothing of it changes; `wording` is None when no lesson is left. Where the law forbids everybody to
-    buy all of it at once, `refusal` says why, and `planned` is what a contract on its nearest legal plan would say, if it can be signed.
+    buy all of it at once, `refusal` says why, and `planned` is what a contract on its nearest legal plan would say, if there is one.
     """
 
     offer: Offer
@@ -136,7 +136,7 @@ async def _made(session: AsyncSession, class_id: UUID) -> Counter:
     wording = await accepting.offered(session, class_id)
     refusal = await judging.refusal_for_all(session, await course_of(session, class_id), offer.lessons)
     counter = Counter(offer, wording, refusal)
-    if counter.plan is None or counter.plan.terms is None:
+    if counter.plan is None:
         return counter
     return replace(counter, planned=await accepting.offered(session, class_id, counter.plan.terms))
 

@@ -46,6 +46,8 @@ class Agreement:
     way: Way
     charges: Sequence[SoldCharge]
     pack: Pack
+    pays_by: datetime | None = None
+    """When (UTC) the seat is free again that is held for a first charge of a later day; None where that is paid at signing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def wording_of(agreement: Agreement) -> Wording:
         amount_fen=sum(lesson.price_fen for lesson in lessons),
         way=agreement.way,
         charges=agreement.charges,
+        pays_by=agreement.pays_by,
         held_minutes=int(SEAT_HELD.total_seconds()) // 60,
         holder=agreement.holder,
         account_no=agreement.account_no,

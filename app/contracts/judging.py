@@ -1,6 +1,7 @@
 """The brakes at the counter: what the registers know of a sale is held against the rule pack of the day before anything is stored.
 
-What a register does not know is not judged. Nobody lends to families here, so no sale is made on a training loan.
+What a register does not know is not judged: that no family borrows for training (charge.loan) is agreed in the contract, and nobody
+looks into it here.
 """
 
 from collections import defaultdict
@@ -85,26 +86,25 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class LegalPlan:
-    """The nearest sale that passes. Its `terms` can be signed now as they are; where they cannot, `obstacle_zh` says what it takes.
+    """The nearest sale that passes; its `terms` can be signed now as they are.
 
     `changes` of: fewer (lessons), later, cheaper, split.
     """
 
     message_zh: str
     changes: tuple[str, ...]
-    charges: tuple[ChargeTerms, ...]
-    terms: Terms | None
-    obstacle_zh: str | None
+    terms: Terms
 
 
 async def judge_all(session: AsyncSession, asked: Sequence[Asked]) -> list[Judged]:
     """Hold each sale against the law, in their order; each counts for those after it.
 
-    Raises Refused("contracts.rule") with the findings that forbid a sale and the nearest legal `plan` (a LegalPlan, or None),
-    Refused("registry.blacklisted", "registry.sales_paused") where no pack states as much, what
+    Raises Refused("contracts.rule") with the findings that forbid a sale, the edition they are `judged_by` and the nearest legal `plan`
+    (a LegalPlan, or None), Refused("registry.blacklisted", "registry.sales_paused") where no pack states as much, what
     `teachers.check_may_teach` raises likewise,
     Refused("contracts.not_afterwards") where lessons of the class are only paid in advance,
-    BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for terms that the offer does not bear (any more).
+    BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for terms that the offer does not bear (any more), with
+    the `plan` that they may have meant.
     """
     pack = pack_for(district_of(session), clock.today())
     courses = {each.course.training_class.id: each.course for each in asked}
@@ -126,11 +126,12 @@ async def refusal_for_all(session: AsyncSession, course: Course, offered: Sequen
 
 
 async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
-    """Hold charges that have opened after their contract was signed against the pack of today again.
+    """Hold charges that have opened after their contract was signed against the pack of today again, and note its edition with each.
 
     Only what can change after a sale: lists, licence and pause of the institution, the lease of the rooms, the teachers. Span, lessons,
     price and the days of charging were agreed when they were legal. Raises Refused("contracts.rule") with the findings that forbid a
-    charge, Refused("registry.blacklisted", "registry.sales_paused") and what `teachers.check_may_teach` raises where no pack says so.
+    charge and the edition they are `judged_by`, Refused("registry.blacklisted", "registry.sales_paused") and what
+    `teachers.check_may_teach` raises where no pack says so.
     """
     pack = pack_for(district_of(session), clock.today())
     taught: defaultdict[tuple[UUID, UUID, UUID | None], list[Row[Any]]] = defaultdict(list)
@@ -143,10 +144,12 @@ async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
     institutions = {rows[0].Institution.id: rows[0].Institution for rows in taught.values()}
     for institution_id, institution in institutions.items():
         if findings := list(dict.fromkeys(forbidding[institution_id])):
-            raise _refused(findings, institution, None)
+            raise _refused(findings, institution, pack, None)
         check_may_sell(institution)
     for rows in taught.values():
         _check_teacher(rows[-1].Teacher, rows[-1].TrainingClass, rows[-1].Institution, business_date(rows[-1].starts_at))
+    for charge in due:
+        charge.judged_by = pack.edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +198,38 @@ class _Bench:
         charges = rules.sold(asked.offered, terms, clock.today())
         if terms.way == "later" and not asked.course.training_class.most_unpaid:
             raise Refused("contracts.not_afterwards", "这个班级不提供先学后付", field="terms")
-        _check_prices(asked.offered, charges)
         facts = self._facts(asked, untaught)
-        judged = _judged_by(facts, terms.way, charges)
+        self._check_terms(asked, terms, charges, facts)
+        lessons = [lesson for charge in charges for lesson in charge.lessons]
+        judged = _judged_by(replace(facts, schedule=tuple(_priced(asked.course, lessons))), terms.way, charges)
         findings = list(dict.fromkeys(finding for each in judged for finding in selling.judge_sale(self._pack, each)))
         if forbidding := broken(findings):
-            raise _refused(forbidding, asked.course.institution, _plan(selling.nearest_plan(self._pack, facts)))
+            raise _refused(forbidding, asked.course.institution, self._pack, self._plan(facts))
         # Also where no pack says so.
         check_may_sell(asked.course.institution)
         self._check_teacher(asked, charges)
         told = [finding.told() for finding in findings]
         record = [records.written(each) for each in judged]
         return Judged(asked.course.institution.id, terms, charges, self._pack.edition, told, record)
+
+    def _check_terms(self, asked: Asked, terms: Terms, charges: Sequence[SoldCharge], facts: SaleFacts) -> None:
+        """Prices are the offer's and the first charge is today's, never the caller's, or all is as the nearest legal plan says now."""
+        lessons = [lesson for charge in charges for lesson in charge.lessons]
+        at_once = terms.way == "later" or charges[0].opens_on == clock.today()
+        if at_once and lessons == list(asked.offered[: len(lessons)]):
+            return
+        plan = self._plan(facts)
+        if plan is None:
+            raise _refused(broken(selling.judge_sale(self._pack, facts)), asked.course.institution, self._pack, None)
+        if plan.terms.way != terms.way or rules.sold(asked.offered, plan.terms, clock.today()) != charges:
+            raise Conflict("contracts.terms_changed", "该班级的课次或价格已有变化，请重新报名", plan=plan)
+
+    def _plan(self, facts: SaleFacts) -> LegalPlan | None:
+        plan = selling.nearest_plan(self._pack, facts)
+        if plan is None:
+            return None
+        charges = tuple(ChargeTerms(each.lesson_count, each.price_fen, each.charged_on or clock.today()) for each in plan.charges)
+        return LegalPlan(plan.message_zh, plan.changes, Terms("parts" if len(charges) > 1 else "once", charges))
 
     def _check_teacher(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
         """Who stands in for the class's teacher was looked at when the class session was changed."""
@@ -226,7 +249,6 @@ class _Bench:
             charged_on=clock.today(),
             untaught=untaught,
             lease_ends_on=registers.lease_ends_on,
-            loan=False,
             listing=institution.listing,
             licence_from_on=institution.licence_from_on,
             licence_to_on=institution.licence_to_on,
@@ -349,13 +371,6 @@ def _priced(course: Course, offered: Sequence[OfferedLesson]) -> list[PricedLess
     return [PricedLesson(business_date(each.starts_at), each.price_fen, listed[each.number - 1]) for each in offered]
 
 
-def _check_prices(offered: Sequence[OfferedLesson], charges: Sequence[SoldCharge]) -> None:
-    """Prices are the offer's, never the caller's."""
-    sold = [lesson for charge in charges for lesson in charge.lessons]
-    if sold != list(offered[: len(sold)]):
-        raise Conflict("contracts.terms_changed", "该班级的课次或价格已有变化，请重新报名")
-
-
 def _judged_by(facts: SaleFacts, way: Way, charges: Sequence[SoldCharge]) -> list[SaleFacts]:
     """What each charge is judged by.
 
@@ -372,21 +387,8 @@ def _alone(facts: SaleFacts, lesson: PricedLesson) -> SaleFacts:
     return charge
 
 
-def _plan(plan: selling.Plan | None) -> LegalPlan | None:
-    if plan is None:
-        return None
-    charges = tuple(ChargeTerms(each.lesson_count, each.price_fen, each.charged_on or clock.today()) for each in plan.charges)
-    obstacle_zh = None
-    if "cheaper" in plan.changes:
-        obstacle_zh = "须由机构调整价格后才能签订"
-    elif charges[0].charged_on > clock.today():
-        obstacle_zh = f"{charges[0].charged_on}起才能签订"
-    terms = Terms("parts" if len(charges) > 1 else "once", charges) if obstacle_zh is None else None
-    return LegalPlan(plan.message_zh, plan.changes, charges, terms, obstacle_zh)
-
-
-def _refused(forbidding: Sequence[Finding], institution: Institution, plan: LegalPlan | None) -> Refused:
+def _refused(forbidding: Sequence[Finding], institution: Institution, pack: Pack, plan: LegalPlan | None) -> Refused:
     said = "；".join(finding.message_zh for finding in forbidding)
     said += f"（该机构暂停招生收费：{institution.sales_pause_reason}）" if institution.sales_pause_reason else ""
     findings = [finding.told() for finding in forbidding]
-    return Refused("contracts.rule", f"按规定不能这样收费：{said}", findings=findings, plan=plan)
+    return Refused("contracts.rule", f"按规定不能这样收费：{said}", findings=findings, judged_by=pack.edition, plan=plan)

@@ -109,6 +109,8 @@ class Charge(Base):
     status: Mapped[str]
     ended_at: Mapped[datetime | None]
     """When it was paid, by the bank's clock, or lapsed."""
+    judged_by: Mapped[str | None]
+    """The rule pack, id and version, that it was judged by again as its payment was opened; empty where it was due at signing."""
     to_confirm: Mapped[bool] = mapped_column(server_default=text("false"))
     """Its lesson was taught before it was paid, so that paying it confirmed the lesson: `lessons.confirm_paid` carries that out."""
 

@@ -97,6 +97,7 @@ class ChargeView:
     status: str
     is_due: bool
     has_day: bool
+    judged_by: str | None
     ended_at: datetime | None
 
 
@@ -456,6 +457,7 @@ def _charge_views(way: str, charges: Sequence[Charge], lessons: Sequence[LessonV
             status=charge.status,
             is_due=charge.number in due,
             has_day=charge.number in with_day,
+            judged_by=charge.judged_by,
             ended_at=charge.ended_at,
         )
         for charge in charges

@@ -86,7 +86,9 @@ def afterwards(lessons: Sequence[OfferedLesson]) -> Terms:
 
 
 def sold(offered: Sequence[OfferedLesson], terms: Terms, on: date) -> list[SoldCharge]:
-    """The first lessons of the offer dealt out to the charges of a sale on the business date `on`, each amount over its lessons.
+    """The first lessons of the offer dealt out to the charges of a sale on the business date `on`, each at its price in the offer.
+
+    Where a charge comes to another amount, each of its lessons costs the same, to the fen.
 
     Raises BadInput("contracts.terms_invalid") for terms that no offer can have, Conflict("contracts.terms_changed") where fewer
     lessons are left than they buy.
@@ -115,22 +117,30 @@ def lapses_at(first_begins_at: datetime, due_on: date, sells_again_at: datetime 
     return lapses if sells_again_at is None else max(lapses, sells_again_at + PAYABLE_AFTER_PAUSE)
 
 
+def pays_by(first: SoldCharge, on: date) -> datetime | None:
+    """When (UTC) the seat of a sale on the business date `on` is free again, where its first charge opens on a later day: as that day
+    ends, or its first lesson begins. None where it is paid at once.
+    """
+    return None if first.opens_on <= on else min(day_bounds(first.opens_on)[1], first.lessons[0].starts_at)
+
+
 def price_of(lessons: Sequence[OfferedLesson]) -> int:
     """What the lessons cost together, in fen."""
     return sum(lesson.price_fen for lesson in lessons)
 
 
 def _sold(number: int, first_lesson: int, lessons: Sequence[OfferedLesson], charge: ChargeTerms, way: Way, on: date) -> SoldCharge:
-    prices = allocate(charge.amount_fen, [lesson.price_fen for lesson in lessons])
+    prices = [lesson.price_fen for lesson in lessons]
+    if sum(prices) != charge.amount_fen:
+        prices = allocate(charge.amount_fen, [1] * len(lessons))
     bought = tuple(replace(lesson, price_fen=price_fen) for lesson, price_fen in zip(lessons, prices, strict=True))
     begins_on = business_date(lessons[0].starts_at)
     if way == "later":
         opens_on, due_on = begins_on, begins_on
-    elif number == 1:
-        opens_on, due_on = on, on
     else:
-        opens_on, due_on = max(on, charge.charged_on), begins_on
-    if opens_on > due_on:
+        opens_on = max(on, charge.charged_on)
+        due_on = opens_on if number == 1 else begins_on
+    if opens_on > begins_on:
         raise _invalid()
     return SoldCharge(number, first_lesson, bought, charge.amount_fen, opens_on, due_on)
 

@@ -1,7 +1,7 @@
 """Signing a contract under a seat limit, taking its payment, and letting it lapse unpaid."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -76,14 +76,14 @@ async def sign(
 ) -> Contract:
     """Sell a child the class sessions of a class that have not started, and hold a seat for half an hour until the first charge is paid.
 
-    Without terms all of them, in one charge; with terms the first ones that these buy, at their prices. Where lessons are paid after
-    they were taught, the contract is in force and holds its seat at once.
+    Without terms all of them, in one charge; with terms the first ones that these buy, at their prices. Where the first charge is only
+    legal on a later day, the seat is held until that day is over. Where lessons are paid after they were taught, the contract is in
+    force and holds its seat at once.
 
     Raises NotFound("registry.student_not_found", "registry.class_not_found"), Refused("registry.class_not_open"),
-    Refused("contracts.over") when no class session is left, Refused("contracts.rule") with the findings that forbid the sale and the
-    nearest legal `plan` (`judging.LegalPlan`, or None), BadInput("contracts.terms_invalid") and Conflict("contracts.terms_changed") for
-    terms that do not fit the class, Conflict("contracts.already_signed") while the child has a live contract there,
-    Refused("contracts.full"), Conflict("contracts.document_changed") where the guardian `accepted` (a SHA-256) another text.
+    Refused("contracts.over") when no class session is left, Conflict("contracts.already_signed") while the child has a live contract
+    there, what `judging.judge_all` raises, Refused("contracts.full") where the law would allow it,
+    Conflict("contracts.document_changed") where the guardian `accepted` (a SHA-256) another text.
     """
     [contract] = await sign_all(session, [Wish(parent, class_id, student_id, terms, accepted)])
     return contract
@@ -96,9 +96,10 @@ async def sign_all(session: AsyncSession, wishes: Sequence[Wish]) -> list[Contra
     await families.guard_for_contract(session, [(wish.parent.guardian_id, wish.student_id) for wish in wishes])
     courses = await courses_for_sale(session, {wish.class_id for wish in wishes})
     offers = _offers(courses)
-    await _check_seats(session, wishes, courses)
+    taken = await _taken(session, wishes)
     asked = [Asked(courses[wish.class_id], offers[wish.class_id], wish.student_id, wish.terms) for wish in wishes]
     sales = await judge_all(session, asked)
+    _check_seats(wishes, courses, taken)
     contracts = [_contract(session, wish, sale) for wish, sale in zip(wishes, sales, strict=True)]
     session.add_all(contracts)
     await session.flush()
@@ -173,13 +174,15 @@ async def miss_delivered(session: AsyncSession, contract_ids: Sequence[UUID]) ->
 async def decline(session: AsyncSession, parent: Parent, contract_id: UUID) -> None:
     """Pay no more of the parent's own contract in force: planned charges and their lessons lapse, what is paid is taught.
 
-    What was taught unpaid stays due.
+    What was taught unpaid stays due. A seat that is held for a charge of a later day is free again before that day.
 
     Raises NotFound("contracts.not_found"), Conflict("contracts.nothing_planned") where nothing is still to be paid.
     """
     await own_contract(session, parent, contract_id)
     contract = await lock(session, contract_id)
-    if contract.status not in ("agreed", "paid") or not await charges.give_up(session, [contract_id]):
+    if contract.status == "created" and await charges.opens_later(session, contract_id):
+        await _free(session, [contract])
+    elif contract.status not in ("agreed", "paid") or not await charges.give_up(session, [contract_id]):
         raise Conflict("contracts.nothing_planned", "这份合同没有以后要付的费用")
 
 
@@ -188,12 +191,15 @@ async def lapse(session: AsyncSession, contracts: Sequence[Contract]) -> int:
 
     The caller has made sure, under the lock, that no payment of them is open.
     """
-    now = clock.now()
-    lapsed = [contract for contract in contracts if contract.status == "created" and contract.lapses_at <= now]
-    for contract in lapsed:
-        contract.status, contract.ended_at = "lapsed", now
-    await charges.give_up(session, [contract.id for contract in lapsed])
+    lapsed = [contract for contract in contracts if contract.status == "created" and contract.lapses_at <= clock.now()]
+    await _free(session, lapsed)
     return len(lapsed)
+
+
+async def _free(session: AsyncSession, contracts: Sequence[Contract]) -> None:
+    for contract in contracts:
+        contract.status, contract.ended_at = "lapsed", clock.now()
+    await charges.give_up(session, [contract.id for contract in contracts])
 
 
 def _offers(courses: Mapping[UUID, Course]) -> dict[UUID, list[OfferedLesson]]:
@@ -219,19 +225,25 @@ def _contract(session: AsyncSession, wish: Wish, sale: Judged) -> Contract:
         findings=sale.findings,
         facts=sale.facts,
         created_at=now,
-        lapses_at=now + SEAT_HELD,
+        lapses_at=rules.pays_by(sale.charges[0], clock.today()) or now + SEAT_HELD,
     )
 
 
-async def _check_seats(session: AsyncSession, wishes: Sequence[Wish], courses: Mapping[UUID, Course]) -> None:
-    """The class rows are locked, so what is counted here stays true until the commit."""
+async def _taken(session: AsyncSession, wishes: Sequence[Wish]) -> dict[UUID, set[UUID]]:
+    """Who has a seat, by class, but for those who wish for one. The class rows are locked, so it stays true until the commit."""
     taken: dict[UUID, set[UUID]] = defaultdict(set)
-    live = select(Contract.class_id, Contract.student_id).where(Contract.class_id.in_(courses), Contract.status.in_(LIVE))
+    live = select(Contract.class_id, Contract.student_id).where(
+        Contract.class_id.in_({wish.class_id for wish in wishes}), Contract.status.in_(LIVE)
+    )
     for class_id, student_id in await session.execute(live):
         taken[class_id].add(student_id)
-    for wish in wishes:
-        if wish.student_id in taken[wish.class_id]:
-            raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
-        if len(taken[wish.class_id]) >= courses[wish.class_id].training_class.seats:
-            raise Refused("contracts.full", "该班级名额已满")
-        taken[wish.class_id].add(wish.student_id)
+    wished = [(wish.class_id, wish.student_id) for wish in wishes]
+    if len(set(wished)) < len(wished) or any(student_id in taken[class_id] for class_id, student_id in wished):
+        raise Conflict("contracts.already_signed", "这名学生在该班级已有有效合同")
+    return taken
+
+
+def _check_seats(wishes: Sequence[Wish], courses: Mapping[UUID, Course], taken: Mapping[UUID, Collection[UUID]]) -> None:
+    wished = Counter(wish.class_id for wish in wishes)
+    if any(len(taken[class_id]) + count > courses[class_id].training_class.seats for class_id, count in wished.items()):
+        raise Refused("contracts.full", "该班级名额已满")

@@ -21,8 +21,8 @@ class ChargeTerms:
 class Terms:
     """What is sold: the first `lesson_count` lessons of the offer, at the prices that the charges sum up to.
 
-    `once` has one charge, `parts` two or more with the first today, and `later` one of a single lesson for every lesson, whose
-    `charged_on` is the day of that lesson.
+    `once` has one charge and `parts` two or more, the first today unless the nearest legal plan says a later day; `later` has one of a
+    single lesson for every lesson, whose `charged_on` is the day of that lesson.
     """
 
     way: Way

@@ -32,9 +32,9 @@ async def start(session: AsyncSession, parent: Parent, contract_id: UUID) -> Pay
     The order reaches the bank after the commit. Raises NotFound("contracts.not_found"),
     Conflict("payments.contract_not_open") unless the contract waits for a payment, Conflict("payments.not_due") before its next charge
     opens, Conflict("payments.closing") while an expired code is being closed at the bank, Conflict("payments.seat_expired") once the
-    seat's half hour is over, Conflict("payments.charge_lapsed") once the first lesson of a later charge has begun,
-    Refused("payments.institution_not_open"), but for lessons that were taught Refused("registry.blacklisted",
-    "registry.sales_paused"), and for a later charge what `judging.judge_due` raises.
+    seat's half hour, or the day of a first charge after signing, is over, Conflict("payments.charge_lapsed") once the first lesson of
+    a later charge has begun, Refused("payments.institution_not_open"), but for lessons that were taught
+    Refused("registry.blacklisted", "registry.sales_paused"), and for a charge that opened after signing what `judging.judge_due` raises.
     """
     [payment] = await start_all(session, [(parent, contract_id)])
     return payment
@@ -70,16 +70,17 @@ async def lock_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> Sequen
 
 
 def _nothing_due(contract: Contract) -> Conflict:
-    if contract.status in ("agreed", "paid") and contract.way != "once":
+    if contract.status == "created" or (contract.status in ("agreed", "paid") and contract.way != "once"):
         return Conflict("payments.not_due", "这份合同现在没有到期应付的费用", status=contract.status)
     return Conflict("payments.contract_not_open", "这份合同不在待付款状态", status=contract.status)
 
 
 def _check_in_time(contract: Contract, due: Due) -> None:
     now = clock.now()
-    if contract.status == "created" and now >= contract.created_at + SEAT_HELD:
-        raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
-    if due.until is not None and now >= due.until:
+    if contract.status == "created":
+        if now >= (due.until or contract.created_at + SEAT_HELD):
+            raise Conflict("payments.seat_expired", "名额保留时间已过，请重新报名")
+    elif due.until is not None and now >= due.until:
         raise Conflict("payments.charge_lapsed", "这笔费用对应的课次已经开始，不能再付款")
 
 
@@ -92,7 +93,7 @@ async def _open(session: AsyncSession, unpaid: Sequence[tuple[Contract, Due]]) -
     courses = {class_id: (name, institution) for class_id, name, institution in rows}
     if any(institution.status != "approved" for _, institution in courses.values()):
         raise Refused("payments.institution_not_open", "机构已被暂停或注销，不能再付款")
-    await judge_due(session, [due.charge for contract, due in unpaid if contract.status == "paid"])
+    await judge_due(session, [due.charge for contract, due in unpaid if contract.status == "paid" or due.until])
     opened, orders = [], []
     for contract, due in unpaid:
         name, institution = courses[contract.class_id]

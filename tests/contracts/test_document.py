@@ -140,6 +140,15 @@ def test_what_the_locality_states_stands_in_its_words(agreement: Agreement) -> N
     assert "在 5 日内办结" not in document.wording_of(replace(agreement, pack=unsure)).text, "a draft is no law"
 
 
+def test_a_seat_that_is_held_for_a_later_day_says_until_when(agreement: Agreement) -> None:
+    pays_by = in_utc(2026, 3, 2, 16)
+    held = replace(agreement, pays_by=pays_by, charges=[replace(agreement.charges[0], opens_on=date(2026, 3, 2))])
+    said = document.wording_of(held).text
+    assert "签订时不付款，自 2026-03-02 起可以支付，乙方在 2026-03-03 00:00:00 前支付" in said
+    assert "2026-03-02 之前可以随时放弃名额" in said
+    assert "30 分钟" not in said
+
+
 async def test_what_was_read_is_what_is_kept(world: World, school: School, district: District) -> None:
     wording = await offered(world, school.training_class)
     contract = await sign_having_read(world, school.training_class, wording.sha256)

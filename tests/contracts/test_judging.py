@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from app import clock
-from app.contracts import judging, service
+from app.contracts import accepting, judging, queries, service
 from app.contracts.judging import LegalPlan
 from app.contracts.models import Charge, Contract
 from app.contracts.service import Wish
@@ -74,6 +74,7 @@ async def broken(world: World, parent: Parent, sold: TrainingClass, child: Stude
     refused = await refusal(world, parent, sold, child)
     assert refused.code == "contracts.rule"
     findings = refused.facts["findings"]
+    assert refused.facts["judged_by"].startswith(pack_for("510112", clock.today()).edition)
     assert all(finding["source"] and finding["grade"] and finding["message_zh"] in refused.message_zh for finding in findings)
     return [finding["rule"] for finding in findings]
 
@@ -176,27 +177,81 @@ async def test_what_lies_behind_the_lease_is_not_sold(
     assert (contract.amount_fen, len(await world.lessons_of(contract))) == (40_000, 4)
 
 
-async def test_a_price_over_the_guide_price_needs_the_institution(
+async def test_what_costs_more_than_the_guide_price_is_sold_at_it_and_at_nothing_less(
     world: World, parent: Parent, child: Student, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A class of 20 for 60 minutes may cost ¥40 × 60/45 and 5 % more: ¥56."""
     institution = await world.institution(kind="subject")
     sold = await world.training_class(institution, lessons=4, price_fen=40_000)
     limits = pack_for("320211", clock.today()).rule("price.guide").limits
     with in_force(monkeypatch, "price.guide", limits=limits):
         assert await broken(world, parent, sold, child) == ["price.guide"]
         plan: LegalPlan = (await refusal(world, parent, sold, child)).facts["plan"]
-    assert (plan.changes, plan.terms, plan.obstacle_zh) == (("cheaper",), None, "须由机构调整价格后才能签订")
-    assert sum(charge.amount_fen for charge in plan.charges) < 40_000
+        assert (plan.changes, plan.terms) == (("cheaper",), Terms("once", (ChargeTerms(4, 4 * 5_600, clock.today()),)))
+        for count, amount_fen in ((4, 4 * 5_600 - 1), (4, 4 * 5_600 + 1), (3, 3 * 5_600), (4, 4)):
+            other = Terms("once", (ChargeTerms(count, amount_fen, clock.today()),))
+            refused = await refusal(world, parent, sold, child, other)
+            assert (refused.code, refused.facts["plan"]) == ("contracts.terms_changed", plan)
+        contract = await sign(world, parent, sold, child, plan.terms)
+    assert [lesson.price_fen for lesson in await world.lessons_of(contract)] == [5_600] * 4
+    [facts] = [records.read(record) for record in contract.facts or []]
+    assert (contract.amount_fen, facts.price_fen, facts.schedule[0].price_fen) == (22_400, 22_400, 5_600)
+    assert {finding["rule"] for finding in contract.findings} >= {"price.guide"}
+    async with world.district.reading() as session:
+        view = await queries.contract_of_institution(session, institution.id, contract.id)
+        document = await accepting.document_of_institution(session, institution.id, contract.id)
+    assert ([charge.amount_fen for charge in view.charges], view.amount_fen) == ([22_400], 22_400)
+    assert document is not None
+    assert "购买 4 课时，价款合计 ¥224.00" in document.text
 
 
-async def test_what_comes_too_early_is_told_its_day(world: World, institution: Institution, parent: Parent, child: Student) -> None:
-    sold = await world.training_class(institution, starts_in=timedelta(days=60))
-    assert await broken(world, parent, sold, child) == ["charge.advance"]
+async def test_a_legal_price_is_nobodys_to_lower(world: World, institution: Institution, parent: Parent, child: Student) -> None:
+    sold = await world.training_class(institution, lessons=4, price_fen=40_000)
+    lower = Terms("once", (ChargeTerms(4, 39_999, clock.today()),))
+    assert (await refusal(world, parent, sold, child, lower)).code == "contracts.terms_changed"
+    await change(world, Institution, institution.id, licence_to_on=clock.today() - DAY)
+    assert (await refusal(world, parent, sold, child, lower)).facts["judged_by"] == pack_for("510112", clock.today()).edition
+
+
+async def test_what_comes_too_early_is_signed_for_its_day_and_no_other(
+    world: World, institution: Institution, parent: Parent, child: Student
+) -> None:
+    sold = await world.training_class(institution, lessons=40, price_fen=800_000, starts_in=timedelta(days=60))
+    assert "charge.advance" in await broken(world, parent, sold, child)
     plan: LegalPlan = (await refusal(world, parent, sold, child)).facts["plan"]
-    assert (plan.changes, plan.terms) == (("later",), None)
-    assert plan.obstacle_zh == f"{plan.charges[0].charged_on}起才能签订"
-    await world.wait_until(clock.day_bounds(plan.charges[0].charged_on)[0] + timedelta(hours=9))
-    await sign(world, parent, sold, child)
+    first, second = plan.terms.charges
+    assert (plan.changes, first.lesson_count) == (("later", "split"), 25)
+    assert clock.today() < first.charged_on < sold.starts_on < second.charged_on
+    for on in (first.charged_on - DAY, first.charged_on + DAY):
+        other = Terms("parts", (replace(first, charged_on=on), second))
+        assert (await refusal(world, parent, sold, child, other)).code == "contracts.terms_changed"
+    contract = await sign(world, parent, sold, child, plan.terms)
+    assert (contract.status, contract.lapses_at) == ("created", clock.day_bounds(first.charged_on)[1])
+    async with world.district.reading() as session:
+        view = await queries.contract_of_guardian(session, parent.guardian_id, contract.id)
+        document = await accepting.document_of(session, parent.guardian_id, contract.id)
+    assert [(charge.opens_on, charge.is_due) for charge in view.charges] == [(first.charged_on, False), (second.charged_on, False)]
+    assert document is not None
+    assert f"第 1 次　第 1 至 25 课时　¥5,000.00　{first.charged_on} 起，至 {first.charged_on + DAY} 00:00:00" in document.text
+    assert f"{first.charged_on} 之前可以随时放弃名额" in document.text
+
+
+async def test_a_seat_can_be_held_for_a_day_only_where_the_law_says_so(
+    world: World, institution: Institution, parent: Parent, child: Student
+) -> None:
+    sold = await world.training_class(institution, lessons=4, price_fen=40_000, starts_in=10 * DAY)
+    tomorrow = Terms("once", (ChargeTerms(4, 40_000, clock.today() + DAY),))
+    assert (await refusal(world, parent, sold, child, tomorrow)).code == "contracts.terms_changed"
+
+
+async def test_what_the_law_forbids_is_told_though_the_class_is_full(world: World, institution: Institution) -> None:
+    sold = await world.training_class(institution, seats=1)
+    await world.sign(await world.parent(), sold)
+    parent = await world.parent()
+    child = await world.child(parent)
+    assert (await refusal(world, parent, sold, child)).code == "contracts.full"
+    await change(world, Institution, institution.id, licence_to_on=clock.today() - DAY)
+    assert await broken(world, parent, sold, child) == ["inst.list"]
 
 
 async def test_a_plan_of_several_charges_is_signed_as_it_was_offered(
@@ -204,7 +259,6 @@ async def test_a_plan_of_several_charges_is_signed_as_it_was_offered(
 ) -> None:
     sold = await world.training_class(institution, lessons=40, price_fen=800_000)
     plan: LegalPlan = (await refusal(world, parent, sold, child)).facts["plan"]
-    assert plan.terms is not None
     assert [(charge.lesson_count, charge.amount_fen) for charge in plan.terms.charges] == [(25, 500_000), (15, 300_000)]
     contract = await sign(world, parent, sold, child, plan.terms)
     assert (contract.way, contract.amount_fen, len(contract.facts or [])) == ("parts", 800_000, 2)
@@ -217,7 +271,6 @@ async def test_a_plan_of_several_charges_is_signed_as_it_was_offered(
 async def test_terms_are_judged_anew(world: World, institution: Institution, parent: Parent, child: Student) -> None:
     sold = await world.training_class(institution, lessons=40, price_fen=800_000)
     plan: LegalPlan = (await refusal(world, parent, sold, child)).facts["plan"]
-    assert plan.terms is not None
     first, second = plan.terms.charges
     today = clock.today()
     for terms, code in (
@@ -241,7 +294,6 @@ async def test_top_ups_count_with_what_is_still_untaught(world: World, instituti
     await sign(world, parent, first, child)
     assert await broken(world, parent, second, child) == ["charge.split"]
     plan: LegalPlan = (await refusal(world, parent, second, child)).facts["plan"]
-    assert plan.terms is not None
     assert plan.terms.charges[0].lesson_count == 20
     await sign(world, parent, second, await world.child(parent, "王小红"))
     elsewhere = await world.training_class(await world.institution(), lessons=40, price_fen=200_000)
@@ -311,12 +363,13 @@ async def test_facts_findings_and_edition_stand_with_the_contract(
     [facts] = [records.read(record) for record in stored.facts or []]
     assert (facts.kind, facts.price_fen, facts.lesson_count, facts.charged_on) == ("arts", 30_000, 3, clock.today())
     assert (facts.first_on, facts.last_on) == (sold.starts_on, sold.ends_on)
-    assert (facts.loan, facts.sales_paused, facts.licence_to_on) == (False, False, institution.licence_to_on)
+    assert (facts.loan, facts.sales_paused, facts.licence_to_on) == (None, False, institution.licence_to_on)
     assert [(each.price_fen, each.listed_fen) for each in facts.schedule] == [(10_000, 10_000)] * 3
     assert facts.course is not None
     assert (facts.course.class_size, facts.course.lesson_minutes, len(facts.course.meetings)) == (20, 60, 3)
     assert stored.judged_by == pack_for("510112", clock.today()).edition
     assert {"charge.term"} <= {finding["rule"] for finding in stored.findings if not finding["binding"]}
+    assert "charge.loan" not in {finding["rule"] for finding in stored.findings}, "nobody looked"
 
 
 async def test_a_list_of_sales_asks_as_often_as_one(world: World, institution: Institution, district: District) -> None:

@@ -4,11 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import business_date
 from app.contracts import rules
+from app.contracts.terms import ChargeTerms, Terms
+from app.errors import BadInput
 from app.registry.courses import Course
 from app.registry.models import ClassSession, Institution, TrainingClass
 
@@ -70,3 +73,26 @@ def test_a_lesson_that_was_moved_later_gives_time_to_pay_and_one_moved_earlier_t
         assert rules.lapses_at(begins_at, agreed) == begins_at
     for begins_at in (START + timedelta(days=2), datetime(2026, 3, 9, 15, 59, tzinfo=UTC)):
         assert rules.lapses_at(begins_at, agreed) == datetime(2026, 3, 10, 16, tzinfo=UTC)
+
+
+def test_a_first_charge_of_a_later_day_is_paid_on_that_day_and_before_its_first_lesson() -> None:
+    offered, on = rules.offer(course(3, 1000), START - timedelta(days=30)), business_date(START) - timedelta(days=30)
+    for day, until in (
+        (on, None),
+        (on - timedelta(days=1), None),
+        (on + timedelta(days=3), datetime(2026, 2, 3, 16, tzinfo=UTC)),
+        (business_date(START), START),
+    ):
+        [first] = rules.sold(offered, Terms("once", (ChargeTerms(3, 1000, day),)), on)
+        assert (first.opens_on, rules.pays_by(first, on)) == (max(on, day), until)
+    with pytest.raises(BadInput):
+        rules.sold(offered, Terms("once", (ChargeTerms(3, 1000, business_date(START) + timedelta(days=1)),)), on)
+
+
+@given(st.integers(1, 80), st.integers(0, 10**6), st.integers(1, 10**6))
+def test_another_amount_is_the_same_for_every_lesson(lesson_count: int, above_fen: int, lower_fen: int) -> None:
+    offered, on = rules.offer(course(lesson_count, lesson_count + above_fen), START - timedelta(days=1)), date(2026, 3, 1)
+    amount_fen = max(lesson_count, lesson_count + above_fen - lower_fen)
+    [first] = rules.sold(offered, Terms("once", (ChargeTerms(lesson_count, amount_fen, on),)), on)
+    prices = [lesson.price_fen for lesson in first.lessons]
+    assert (sum(prices), max(prices) - min(prices) <= 1) == (amount_fen, True)

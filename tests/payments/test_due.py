@@ -17,7 +17,7 @@ from app.policy.packs import pack_for
 from app.registry import institutions
 from app.registry.models import Campus, Teacher
 from app.registry.teachers import create_teacher
-from tests.payments.test_charges import charges, eve_of, refusal, start
+from tests.payments.test_charges import charges, eve_of, refusal, start, view
 from tests.school import Family, School, found_school
 from tests.world import World
 
@@ -80,6 +80,13 @@ async def test_what_fell_due_during_a_pause_can_be_paid_after_it(school: School)
     assert await jobs.lapse_charges(school.world.district) == 2
     assert await charges(school, paying) == ["paid", "paid", "lapsed"], "its last lesson's day was over too"
     assert await charges(school, silent) == ["paid", "lapsed", "lapsed"]
+
+
+async def test_what_a_charge_was_judged_by_again_stands_with_it(school: School) -> None:
+    family = await school.enrol(terms=school.parts(1, 1, 2))
+    await start(school, family.parent, family)
+    edition = pack_for("510112", clock.today()).edition
+    assert [charge.judged_by for charge in (await view(school, family)).charges] == [None, edition, None]
 
 
 async def test_a_later_charge_is_held_against_the_licence_of_its_day(school: School) -> None:

@@ -10,13 +10,17 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from app import clock
+from app.contracts import judging
 from app.db import District
 from app.policy.days import set_day
+from app.policy.packs import pack_for
 from app.registry.class_sessions import cancel_session
 from app.registry.courses import course_of
 from app.registry.institutions import set_listing
 from app.registry.models import Institution, Student, TrainingClass
 from app.security import Parent
+from tests.locality import stating
 from tests.portals.desks import Desk, Desks
 from tests.portals.families import at_home, document, problem_of, shown
 from tests.world import World
@@ -120,14 +124,45 @@ async def test_a_newcomer_is_offered_the_plan_for_the_child_just_entered(world: 
     assert "合同已签订" in shown(contract)
 
 
-async def test_what_needs_the_institution_or_another_day_is_no_button(
-    world: World, home: Desk, child: Student, institution: Institution
-) -> None:
+async def test_a_seat_in_an_early_class_is_held_with_one_tap(world: World, home: Desk, child: Student, institution: Institution) -> None:
     early = await world.training_class(institution, starts_in=timedelta(days=60))
     path = f"/classes/{early.id}/enrol"
-    refused = await home.submit(path, {**hidden(await home.page(path), f"/parent{path}"), "agreed": "yes", "student_id": str(child.id)})
-    assert (refused.status_code, "起才能签订" in shown(refused.text)) == (422, True)
-    assert 'name="terms"' not in refused.text
+    page = await home.page(path)
+    assert "签订时不付款，名额保留到" in shown(page)
+    unread = await home.submit(path, {**hidden(page, f"/parent{path}"), "student_id": str(child.id)}, page)
+    assert "请先阅读合同" in shown(unread.text)
+    assert "签订时不付款，名额保留到" in shown(unread.text)
+    refused = await refused_at_once(home, early.id, student_id=str(child.id))
+    assert "现在签订，名额为您保留" in shown(refused.text)
+    contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))
+    for said in ("合同已签订，名额已保留", "起可付", "¥400.00", "名额保留至"):
+        assert said in shown(contract)
+    assert "去付款" not in shown(contract)
+
+
+async def test_a_held_seat_is_given_up_with_one_tap(world: World, home: Desk, child: Student, institution: Institution) -> None:
+    early = await world.training_class(institution, starts_in=timedelta(days=60))
+    path = f"/classes/{early.id}/enrol"
+    refused = await refused_at_once(home, early.id, student_id=str(child.id))
+    contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))
+    [signed] = (await home.get("/contracts"))["items"]
+    given_up = await home.told(await home.submit(f"/contracts/{signed['id']}/decline", {}, contract))
+    assert "名额已放弃" in shown(given_up)
+    assert "您放弃了名额" in shown(given_up)
+
+
+async def test_a_lower_price_is_accepted_with_one_tap(world: World, home: Desk, child: Student, monkeypatch: pytest.MonkeyPatch) -> None:
+    sold = await world.training_class(await world.institution(kind="subject"))
+    limits = pack_for("320211", clock.today()).rule("price.guide").limits
+    monkeypatch.setattr(judging, "pack_for", lambda district, on: stating(pack_for(district, on), "price.guide", limits=limits))
+    path = f"/classes/{sold.id}/enrol"
+    page = await home.page(path)
+    for said in ("按规定不能这样收费", "规则包 ", "机构不能另收差价", "价款合计 ¥224.00"):
+        assert said in shown(page)
+    refused = await refused_at_once(home, sold.id, student_id=str(child.id))
+    contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))
+    assert "合同已签订" in shown(contract)
+    assert "¥224.00" in shown(contract)
 
 
 async def test_terms_that_nobody_offered_are_refused(world: World, home: Desk, child: Student, institution: Institution) -> None:
@@ -144,11 +179,13 @@ async def test_the_same_by_json(world: World, home: Desk, child: Student, instit
     body: dict[str, Any] = {"class_id": str(sold.id), "student_id": str(child.id)} | await document(home, sold.id)
     refused = await home.post("/contracts", body)
     assert problem_of(refused) == (422, "contracts.rule")
+    assert refused.json()["judged_by"] == pack_for("510112", clock.today()).edition
     plan = refused.json()["plan"]
-    assert (plan["changes"], plan["obstacle_zh"]) == (["split"], None)
-    assert plan["terms"] == {"way": "parts", "charges": plan["charges"]}
-    cheaper = plan["terms"] | {"charges": [plan["charges"][0] | {"amount_fen": 1_000}, plan["charges"][1]]}
-    assert problem_of(await home.post("/contracts", body | {"terms": cheaper})) == (409, "contracts.terms_changed")
+    assert (plan["changes"], plan["terms"]["way"]) == (["split"], "parts")
+    first, second = plan["terms"]["charges"]
+    cheaper = plan["terms"] | {"charges": [first | {"amount_fen": 1_000}, second]}
+    answer = await home.post("/contracts", body | {"terms": cheaper})
+    assert (problem_of(answer), answer.json()["plan"]) == ((409, "contracts.terms_changed"), plan)
     read = await home.post("/contracts", body | {"terms": plan["terms"]})
     assert problem_of(read) == (409, "contracts.document_changed")
     signed = await home.post("/contracts", body | {"terms": plan["terms"], "document": read.json()["sha256"]})

@@ -118,6 +118,7 @@ class ChargeItem(BaseModel):
     status: str = Field(description="planned → paid, or lapsed")
     is_due: bool = Field(description="It may be paid now")
     has_day: bool = Field(description="False while all its lessons were cancelled and wait for a new day")
+    judged_by: str | None = Field(description="The rule pack that it was judged by again, where its payment was opened after signing")
 
 
 class ContractAnswer(BaseModel):

@@ -44,8 +44,9 @@ router = APIRouter(prefix="/api/v1/parent", tags=["parent"])
 async def sign(body: ContractInput, caller: ParentCaller, session: Write) -> ContractAnswer:
     """Buys every class session that has not started, or what the terms say, and holds a seat for half an hour until it is paid.
 
-    A sale that the law forbids is refused with `findings`, and with the nearest legal `plan`: its `terms` can be sent here as they
-    are, or they are null, and its `obstacle_zh` says what it takes.
+    A sale that the law forbids is refused with `findings`, the rule pack they are `judged_by` and the nearest legal `plan`, or null: its
+    `terms` can be sent here as they are. Where they lower a price or begin on a later day, nothing but that plan is sold so; a seat is
+    then held until that day is over.
     """
     terms = body.terms.terms() if body.terms else None
     signed = await contracts.sign(session, caller, body.class_id, body.student_id, terms, bytes.fromhex(body.document))

@@ -28,7 +28,9 @@ async def start(contract_id: PathId, caller: ParentCaller, home: Home) -> Respon
             payment = await payments.start(session, caller, contract_id)
     except (Conflict, Refused) as refused:
         sources = dict.fromkeys(finding["source"] for finding in refused.facts.get("findings", ()))
-        said = f"{refused.message_zh}（依据：{'；'.join(sources)}）" if sources else refused.message_zh
+        said = refused.message_zh
+        if sources:
+            said += f"（依据：{'；'.join(sources)}；规则包 {refused.facts['judged_by']}）"
         return see_other(f"/parent/contracts/{contract_id}", said, "danger")
     return see_other(f"/parent/payments/{payment.payment_no}")
 
@@ -42,8 +44,8 @@ async def decline(contract_id: PathId, caller: ParentCaller, home: Home) -> Resp
             contract = await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id)
     except Conflict as refused:
         return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
-    later = "以后的课不再上，已上未付的课仍需付款"
-    return see_other(f"/parent/contracts/{contract_id}", later if contract.way == "later" else "以后各期已取消，已付款的课照常上")
+    said = "以后的课不再上，已上未付的课仍需付款" if contract.way == "later" else "以后各期已取消，已付款的课照常上"
+    return see_other(f"/parent/contracts/{contract_id}", "名额已放弃" if contract.status == "lapsed" else said)
 
 
 @router.get("/payments")

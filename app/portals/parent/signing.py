@@ -1,11 +1,13 @@
 """我要报名: what a guardian reads before signing, and the signature."""
 
 import re
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
+from app import clock
 from app.contracts import accepting
 from app.contracts import queries as contract_views
 from app.contracts import service as contracts
@@ -72,17 +74,28 @@ async def enrol(
     except DomainError as error:
         terms = terms if error.code in _READ_AGAIN else ""
         return await _refused(request, caller, home, class_id, error, terms, typed)
-    signed = "合同已签订，上完一节付一节" if chosen and chosen.way == "later" else "合同已签订，请在名额保留期内付款"
-    return see_other(f"/parent/contracts/{contract_id}", signed if is_new else "孩子在这个班级已有合同")
+    return see_other(f"/parent/contracts/{contract_id}", _signed(chosen) if is_new else "孩子在这个班级已有合同")
+
+
+def _signed(terms: Terms | None) -> str:
+    if terms and terms.way == "later":
+        return "合同已签订，上完一节付一节"
+    held_on = _held_on(terms)
+    return f"合同已签订，名额已保留，{held_on}可以付款" if held_on else "合同已签订，请在名额保留期内付款"
+
+
+def _held_on(terms: Terms | None) -> date | None:
+    """The later day that a seat is held for until the first charge opens; None where that is today's."""
+    return terms.charges[0].charged_on if terms and terms.charges[0].charged_on > clock.today() else None
 
 
 def _to_sign(counter: Counter) -> dict[str, Any]:
     """The text under the form, and the terms that it is about: everything at once, or the legal plan in its place."""
-    if counter.planned is None or counter.plan is None or counter.plan.terms is None:
+    if counter.planned is None or counter.plan is None:
         return {"wording": counter.wording, "terms": "", "plan_terms": "", "plan_wording": None, "child_id": ""}
     terms = TermsInput.of(counter.plan.terms).model_dump_json()
-    charges = counter.plan.terms.charges
-    return {"wording": counter.planned, "terms": terms, "charges": charges, "plan_terms": terms, "plan_wording": None, "child_id": ""}
+    charged = {"charges": counter.plan.terms.charges, "held_on": _held_on(counter.plan.terms)}
+    return {"wording": counter.planned, "terms": terms, "plan_terms": terms, "plan_wording": None, "child_id": ""} | charged
 
 
 def _read(document: str, agreed: str) -> bytes:
@@ -123,7 +136,7 @@ async def _refused(
                 kept = chosen
         except DomainError as stale:
             error = stale
-        if plan and plan.terms:
+        if plan:
             plan_wording = await accepting.offered(session, class_id, plan.terms)
     return render(
         request,
@@ -137,7 +150,8 @@ async def _refused(
         terms=TermsInput.of(kept).model_dump_json() if kept else "",
         way=kept.way if kept else "once",
         charges=kept.charges if kept else (),
+        held_on=_held_on(kept),
         wording=wording,
         plan_wording=plan_wording,
-        plan_terms=TermsInput.of(plan.terms).model_dump_json() if plan and plan.terms else "",
+        plan_terms=TermsInput.of(plan.terms).model_dump_json() if plan else "",
     )
