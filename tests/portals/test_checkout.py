@@ -157,7 +157,7 @@ async def test_a_lower_price_is_accepted_with_one_tap(world: World, home: Desk, 
     monkeypatch.setattr(judging, "pack_for", lambda district, on: stating(pack_for(district, on), "price.guide", limits=limits))
     path = f"/classes/{sold.id}/enrol"
     page = await home.page(path)
-    for said in ("按规定不能这样收费", "规则包 ", "机构不能另收差价", "价款合计 ¥224.00"):
+    for said in ("按规定不能这样收费", "规则版本", "机构不能另收差价", "价款合计 ¥224.00"):
         assert said in shown(page)
     refused = await refused_at_once(home, sold.id, student_id=str(child.id))
     contract = await home.told(await home.submit(path, hidden(refused.text, f"/parent{path}"), refused.text))

@@ -30,7 +30,7 @@ async def start(contract_id: PathId, caller: ParentCaller, home: Home) -> Respon
         sources = dict.fromkeys(finding["source"] for finding in refused.facts.get("findings", ()))
         said = refused.message_zh
         if sources:
-            said += f"（依据：{'；'.join(sources)}；规则包 {refused.facts['judged_by']}）"
+            said += f"（依据：{'；'.join(sources)}；规则版本 {refused.facts['judged_by']}）"
         return see_other(f"/parent/contracts/{contract_id}", said, "danger")
     return see_other(f"/parent/payments/{payment.payment_no}")
 
