@@ -248,6 +248,7 @@ class _Bench:
             certificate_covers=_covers(teacher, sold),
             certificate_to_on=teacher.certificate_to_on,
             serving_school_teacher=teacher.serving_school_teacher,
+            foreigner_abroad=teacher.foreigner_abroad,
         )
 
 
@@ -296,6 +297,7 @@ def _as_of_today(taught: Sequence[Row[Any]]) -> SaleFacts:
             certificate_covers=_covers(teacher, sold),
             certificate_to_on=teacher.certificate_to_on,
             serving_school_teacher=teacher.serving_school_teacher,
+            foreigner_abroad=teacher.foreigner_abroad,
         ),
     )
 

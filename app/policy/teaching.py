@@ -101,6 +101,9 @@ def _staff(pack: Pack, course: ClassFacts, last_on: date | None) -> Iterator[Fin
     if course.serving_school_teacher is not None:
         value = "serving" if course.serving_school_teacher else "not_serving"
         yield found("staff.cert", rule, "state", not course.serving_school_teacher, value, "not_serving", "不得聘用在职中小学教师")
+    if course.foreigner_abroad is not None:
+        value = "abroad" if course.foreigner_abroad else "not_abroad"
+        yield found("staff.cert", rule, "state", not course.foreigner_abroad, value, "not_abroad", "不得聘请在境外的外籍人员")
 
 
 def _named(dates: Sequence[date]) -> str:

@@ -118,6 +118,7 @@ def facts_of(
         certificate_covers=covers(teacher.certificate_subject, training_class.subject),
         certificate_to_on=teacher.certificate_to_on,
         serving_school_teacher=teacher.serving_school_teacher,
+        foreigner_abroad=teacher.foreigner_abroad,
     )
 
 

@@ -187,6 +187,8 @@ class Teacher(Base):
     """Last day at the institution."""
     serving_school_teacher: Mapped[bool] = mapped_column(server_default=text("false"))
     """在职中小学教师: may not teach here; an officer's mark."""
+    foreigner_abroad: Mapped[bool] = mapped_column(server_default=text("false"))
+    """在境外的外籍人员: may not teach a school subject; an officer's mark."""
     created_at: Mapped[datetime]
 
 

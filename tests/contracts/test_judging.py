@@ -126,7 +126,9 @@ async def test_a_subject_class_needs_its_teacher_and_its_days(world: World, pare
     assert await broken(world, parent, sold, child) == ["staff.cert"]
     await change(world, Teacher, sold.teacher_id, certificate_to_on=None, serving_school_teacher=True)
     assert await broken(world, parent, sold, child) == ["staff.cert"]
-    await change(world, Teacher, sold.teacher_id, serving_school_teacher=False, certificate_subject=None)
+    await change(world, Teacher, sold.teacher_id, serving_school_teacher=False, foreigner_abroad=True)
+    assert await broken(world, parent, sold, child) == ["staff.cert"]
+    await change(world, Teacher, sold.teacher_id, foreigner_abroad=False, certificate_subject=None)
     await sign(world, parent, sold, child)
 
 

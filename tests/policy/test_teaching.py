@@ -99,18 +99,30 @@ def test_school_holidays_may_go_over_the_turn_of_the_year() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "unit"),
-    [({"certificate_covers": False}, "state"), ({"serving_school_teacher": True}, "state"), ({"certificate_to_on": MONDAY}, "date")],
+    [
+        ({"certificate_covers": False}, "state"),
+        ({"serving_school_teacher": True}, "state"),
+        ({"foreigner_abroad": True}, "state"),
+        ({"certificate_to_on": MONDAY}, "date"),
+    ],
 )
-def test_subject_teachers_are_certified_and_serve_no_school(facts: dict[str, object], unit: str) -> None:
+def test_subject_teachers_are_certified_serve_no_school_and_are_here_where_they_are_foreigners(facts: dict[str, object], unit: str) -> None:
     subject = course("18:00-19:00", "18:00-19:00", kind="subject", **facts)
     assert named(broken(judge_sessions(NATION, subject))) == [("staff.cert", unit)]
     assert broken(judge_sessions(NATION, replace(subject, kind="arts"))) == []
 
 
 def test_a_certified_teacher_passes_and_what_is_unknown_is_not_judged() -> None:
-    known = course("18:00-19:00", kind="subject", certificate_covers=True, certificate_to_on=MONDAY, serving_school_teacher=False)
-    assert of(judge_sessions(NATION, known), "staff.cert") == [True, True, True]
+    known = course("18:00-19:00", kind="subject", certificate_covers=True, certificate_to_on=MONDAY)
+    known = replace(known, serving_school_teacher=False, foreigner_abroad=False)
+    assert of(judge_sessions(NATION, known), "staff.cert") == [True, True, True, True]
     assert of(judge_sessions(NATION, course("18:00-19:00", kind="subject")), "staff.cert") == []
+
+
+def test_a_foreigner_abroad_is_named_as_such() -> None:
+    [abroad] = broken(judge_sessions(NATION, course("18:00-18:30", kind="subject", mode="online", foreigner_abroad=True)))
+    assert (abroad.rule, abroad.value, abroad.limit) == ("staff.cert", "abroad", "not_abroad")
+    assert abroad.message_zh == "不得聘请在境外的外籍人员"
 
 
 def test_what_forbids_the_class_forbids_its_sale() -> None:

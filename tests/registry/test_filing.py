@@ -193,6 +193,14 @@ async def test_a_subject_is_taught_by_who_is_certified_for_it(subject_office: Of
     assert [rule for rule, *_ in await broken_rules(subject_office)] == ["staff.cert"]
 
 
+async def test_a_subject_is_not_taught_by_a_foreigner_who_is_abroad(subject_office: Office, office: Office, district: District) -> None:
+    for at_school in (subject_office, office):
+        async with district.transaction() as session:
+            await teachers.mark_abroad(session, at_school.world.officer(), at_school.teacher.id, True, "出入境记录")
+    assert await broken_rules(subject_office) == [("staff.cert", "abroad", "not_abroad")]
+    await office.file()
+
+
 async def test_nobody_files_with_a_teacher_who_will_have_left(office: Office, district: District) -> None:
     async with district.transaction() as session:
         await teachers.leave(session, office.staff, office.teacher.id, MONDAY)

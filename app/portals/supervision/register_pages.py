@@ -218,6 +218,23 @@ async def mark_serving(
     return await carry_out(home, act, back=_page_of(institution_id), done="教师标记已更新")
 
 
+@router.post("/teachers/{teacher_id}/abroad")
+async def mark_abroad(
+    teacher_id: PathId,
+    caller: SupervisionCaller,
+    home: Home,
+    institution_id: Annotated[PathId, Form()],
+    abroad: Annotated[Literal["yes", "no"], Form()],
+    reason: Words = "",
+) -> Response:
+    """Mark a foreigner who is abroad, or take the mark back."""
+
+    async def act(session: AsyncSession) -> None:
+        await teachers.mark_abroad(session, caller, teacher_id, abroad == "yes", reason)
+
+    return await carry_out(home, act, back=_page_of(institution_id), done="教师标记已更新")
+
+
 async def _carry_out(
     request: Request,
     home: District,
