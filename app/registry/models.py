@@ -106,6 +106,7 @@ class InstitutionChange(Base):
     kind: Mapped[str]
     campus_id: Mapped[UUID | None] = mapped_column(ForeignKey("campus.id"))
     old_value: Mapped[str | None]
+    """What stood before; empty for the address of a campus that is added with this change."""
     new_value: Mapped[str]
     reason: Mapped[str]
     status: Mapped[str]

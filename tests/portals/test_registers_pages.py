@@ -180,6 +180,8 @@ async def test_campuses_and_contact_are_kept_by_forms(desks: Desks, world: World
     )
     async with world.district.reading() as session:
         entered = (await registry.entry(session, institution.id)).campuses[1]
+    waiting = await (await desks.officer()).page(f"/institutions/{institution.id}/entry")
+    assert all(said in waiting for said in ("待核定：新增校区", "东校区", "退回，关闭校区"))
     for step, form, told in (
         ("lease", {"lease_ends_on": FAR_OFF}, "租赁期限已更新"),
         ("closing", {}, "校区已关闭"),

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.clock import SHANGHAI
-from app.registry import class_sessions, classes, institutions, teachers
+from app.registry import changes, class_sessions, classes, teachers
+from app.registry import institution_queries as registry
 from app.registry.clashes import Meeting
 from app.registry.courses import Course
 from app.registry.models import Campus, ClassSession, Institution, Teacher, TrainingClass
@@ -55,7 +56,10 @@ class Office:
 
     async def campus(self, name: str) -> Campus:
         async with self.world.district.transaction() as session:
-            return await institutions.add_campus(session, self.staff, CampusDraft(name, "龙泉驿区公园路 1 号"))
+            campus = await changes.add_campus(session, self.staff, CampusDraft(name, "龙泉驿区公园路 1 号"))
+            [added] = await registry.changes(session, institution_id=self.institution.id, status="proposed")
+            await changes.confirm(session, self.world.officer(), added.id, "租赁合同属实")
+            return campus
 
     async def approve(self, course: Course, reason: str = "材料齐全") -> TrainingClass:
         async with self.world.district.transaction() as session:

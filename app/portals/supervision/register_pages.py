@@ -198,7 +198,7 @@ async def decide_change(
     async def act(session: AsyncSession) -> None:
         await (changes.confirm if decision == "confirm" else changes.refuse)(session, caller, change_id, reason)
 
-    return await carry_out(home, act, back=back, done="变更已核定" if decision == "confirm" else "变更已退回，登记不变")
+    return await carry_out(home, act, back=back, done="变更已核定" if decision == "confirm" else "变更已退回")
 
 
 @router.post("/teachers/{teacher_id}/serving")

@@ -187,7 +187,7 @@ async def confirm_change(
 
 @router.post("/changes/{change_id}/refuse", summary="Leave the entry as it is")
 async def refuse_change(change_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> EntryView:
-    """Sales stay paused until coverage is confirmed."""
+    """Sales stay paused until coverage is confirmed. A campus that was added is closed."""
     async with once.transaction() as session:
         decided = await changes.refuse(session, caller, change_id, body.reason)
         return await once.answer(EntryView.of(await registry.entry(session, decided.institution_id)))
