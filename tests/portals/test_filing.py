@@ -32,6 +32,7 @@ def filing(office: Office, **changed: Any) -> dict[str, Any]:
         "listed_price_fen": 24_000,
         "seats": 5,
         "materials": ["思维训练（上册）"],
+        "campus_id": str(office.campus_id),
         "room": "201",
         "sessions": [{"starts_at": starts.isoformat(), "ends_at": ends.isoformat()} for starts, ends in sessions],
     } | changed
@@ -71,7 +72,7 @@ async def test_a_filing_goes_from_the_institution_over_an_officer_to_the_public(
     assert (public["mode"], public["room"], public["listed_price_fen"], public["lesson_minutes"]) == ("onsite", "201", 24_000, 60)
     page = shown((await anybody.get(f"/classes/{class_id}")).text)
     for words in (
-        "线下 · 201",
+        "线下 · 主校区 · 201",
         "思维训练（上册）",
         "公示总价 ¥240.00",
         "实收总价 ¥200.00",
@@ -136,7 +137,8 @@ async def test_an_impossible_filing_is_refused_by_field(desks: Desks, office: Of
     for changes, status, code, field in (
         ({"listed_price_fen": 19_999}, 400, "registry.listed_price_fen_invalid", "listed_price_fen"),
         ({"sessions": [sound[0], sound[0]]}, 400, "registry.sessions_invalid", "sessions"),
-        ({"mode": "online"}, 400, "registry.room_invalid", "room"),
+        ({"mode": "online", "campus_id": None}, 400, "registry.room_invalid", "room"),
+        ({"campus_id": None}, 400, "registry.campus_id_invalid", "campus_id"),
         ({"campus_id": str(uuid4())}, 404, "registry.campus_not_found", "campus_id"),
         ({"lesson_minutes": 61}, 400, "registry.lesson_minutes_invalid", "lesson_minutes"),
     ):
@@ -185,6 +187,7 @@ async def test_the_same_by_the_pages(desks: Desks, office: Office, world: World)
         "subject": "书法",
         "teacher_id": str(office.teacher.id),
         "mode": "onsite",
+        "campus_id": str(office.campus_id),
         "room": "201",
         "price": "200",
         "listed_price": "240",

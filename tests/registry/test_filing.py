@@ -14,7 +14,7 @@ from app.contracts import queries as contracts
 from app.db import District
 from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
 from app.policy.packs import Pack, pack_for
-from app.registry import classes, judging, teachers
+from app.registry import classes, institutions, judging, teachers
 from app.registry.models import Institution, TrainingClass
 from tests.locality import stating
 from tests.registry.office import MONDAY, Office, at, found_office
@@ -148,6 +148,15 @@ async def test_an_unsound_filing_names_its_field(office: Office, field: str, cha
     refusal = await refused(office, **changed)
     assert isinstance(refusal, BadInput)
     assert refusal.facts["field"] == field
+
+
+async def test_on_site_is_at_a_campus_where_the_institution_has_any(office: Office, district: District) -> None:
+    refusal = await refused(office, campus_id=None)
+    assert (refusal.code, refusal.facts["field"]) == ("registry.campus_id_invalid", "campus_id")
+    await office.file(mode="online", sessions=[at(MONDAY, "19:00", "19:30")])
+    async with district.transaction() as session:
+        await institutions.close_campus(session, office.staff, office.campus_id)
+    await office.file(campus_id=None)
 
 
 async def test_teacher_and_campus_are_the_institutions_own(office: Office, world: World) -> None:
