@@ -1,6 +1,8 @@
 """When a class may be taught, and by whom."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -12,6 +14,7 @@ from app.policy.packs import CitedSchoolYear, Pack, Rule
 
 _MINUTE = timedelta(minutes=1)
 _NAMED = 3
+_SCHOOL_SUBJECTS = ("语文", "数学", "英语", "日语", "俄语", "外语", "道德与法治", "政治", "历史", "地理", "物理", "化学", "生物")
 _DAYS_ZH: dict[DayKind, str] = {"working": "工作日", "rest": "休息日", "holiday": "法定节假日"}
 
 
@@ -25,6 +28,18 @@ def judge_sessions(pack: Pack, course: ClassFacts) -> list[Finding]:
     if local:
         findings += [*_end(pack, course, local), *_online(pack, course, local), *_days(pack, course, local)]
     return findings
+
+
+def judge_subject(pack: Pack, kind: str, subject: str) -> list[Finding]:
+    """Whether the subject of a class, as it was typed, names a school subject that this kind of institution may not teach (隐形变异).
+
+    Advice alone, whatever the grade of its source: what a class teaches is not known by its name. Nothing is found where it names none.
+    """
+    rule, typed = pack.find("inst.kind"), unicodedata.normalize("NFKC", subject)
+    if rule is None or not rule.binds(kind) or not any(name in typed for name in _SCHOOL_SUBJECTS):
+        return []
+    said = f"科目“{subject}”按名称属于学科类，本机构不是学科类机构，请按课程内容核对是否变相开展学科类培训"
+    return [replace(found("inst.kind", rule, "state", False, subject, kind, said), binding=False)]
 
 
 _Meetings = Sequence[tuple[datetime, datetime]]

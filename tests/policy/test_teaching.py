@@ -12,8 +12,8 @@ from app.clock import SHANGHAI
 from app.policy.catalogue import DayKind, Mode
 from app.policy.facts import ClassFacts
 from app.policy.findings import Finding, broken
-from app.policy.packs import CitedSchoolYear, Pack
-from app.policy.teaching import judge_sessions
+from app.policy.packs import CitedSchoolYear, Pack, of_edition
+from app.policy.teaching import judge_sessions, judge_subject
 from tests.policy.sales import NATION, named, refused_by, sale
 
 MONDAY = date(2026, 3, 2)
@@ -123,6 +123,25 @@ def test_a_foreigner_abroad_is_named_as_such() -> None:
     [abroad] = broken(judge_sessions(NATION, course("18:00-18:30", kind="subject", mode="online", foreigner_abroad=True)))
     assert (abroad.rule, abroad.value, abroad.limit) == ("staff.cert", "abroad", "not_abroad")
     assert abroad.message_zh == "不得聘请在境外的外籍人员"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "advised"),
+    [
+        ("arts", "数学", True),
+        ("science", "小学数学思维", True),
+        ("other", "剑桥英语", True),
+        ("sports", "道德与法治", True),
+        ("arts", "美术", False),
+        ("science", "编程", False),
+        ("subject", "数学", False),
+    ],
+)
+def test_a_school_subject_of_another_kind_of_institution_is_advice_to_the_officers(kind: str, subject: str, advised: bool) -> None:
+    findings = judge_subject(NATION, kind, subject)
+    assert [(each.rule, each.passed, each.value, each.limit) for each in findings] == [("inst.kind", False, subject, kind)] * advised
+    assert broken(findings) == []
+    assert judge_subject(of_edition("nation/2"), kind, subject) == []
 
 
 def test_what_forbids_the_class_forbids_its_sale() -> None:

@@ -59,7 +59,10 @@ async def test_a_filing_goes_from_the_institution_over_an_officer_to_the_public(
     assert (waiting["id"], waiting["materials"], waiting["listed_price_fen"]) == (class_id, ["思维训练（上册）"], 24_000)
     detail = await officer.get(f"/classes/{class_id}")
     assert [each["number"] for each in detail["sessions"]] == [1, 2]
-    assert {finding["rule"] for finding in detail["findings"]} == {"time.end"}
+    assert {finding["rule"] for finding in detail["findings"]} == {"time.end", "inst.kind"}
+    hidden = "科目“数学”按名称属于学科类，本机构不是学科类机构"
+    assert hidden in shown(await officer.page(f"/classes/{class_id}"))
+    assert hidden not in shown(await desk.page(f"/classes/{class_id}"))
     assert detail["judged_by"].startswith("nation/")
 
     assert problem_of(await officer.post(f"/classes/{class_id}/approve", {"reason": " "}, "k1"))[0] == 422
@@ -122,7 +125,7 @@ async def test_a_pattern_becomes_a_schedule_that_keeps_public_holidays_free(desk
 async def test_a_check_says_what_filing_would_and_keeps_nothing(desks: Desks, office: Office) -> None:
     desk = await desks.institution(office.institution)
     checked = await desk.post("/class-checks", filing(office))
-    assert (checked.status_code, [finding["rule"] for finding in checked.json()["findings"]]) == (200, ["time.end"])
+    assert (checked.status_code, [finding["rule"] for finding in checked.json()["findings"]]) == (200, ["time.end", "inst.kind"])
     late = [dict(zip(("starts_at", "ends_at"), (at(MONDAY, "20:00", "21:00")[n].isoformat() for n in (0, 1)), strict=True))]
     refused = await desk.post("/class-checks", filing(office, sessions=late))
     assert problem_of(refused) == (422, "registry.rule")
