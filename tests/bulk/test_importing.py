@@ -36,6 +36,13 @@ async def test_teachers_are_imported(clerk: Clerk, district: District) -> None:
     ]
 
 
+async def test_what_a_certificate_covers_is_not_assumed_for_school_subjects(world: World) -> None:
+    clerk = Clerk(world, await world.institution(kind="subject"))
+    told = await clerk.told("teachers", {"subject": "数学"}, {"certificate_no": "C-2", "subject": "数学", "certificate_subject": "数学"})
+    assert told == [("D2", "学科类机构须填写证书任教学科")]
+    assert await clerk.count(Teacher) == 0
+
+
 async def test_children_are_imported_with_their_guardians_and_nobodys_consent(clerk: Clerk, district: District) -> None:
     rows: list[dict[str, Any]] = [{}, {"name": "王小红", "stage": "小学"}, {"phone": "+86 139 0013 8000", "name": "欧阳明"}]
     ended = await clerk.bring_in("students", *rows)
@@ -193,7 +200,8 @@ async def test_every_bad_row_of_classes_is_named_by_its_cell(clerk: Clerk, world
 
 async def test_the_calendar_and_the_pack_are_asked_for_school_subjects(world: World, district: District) -> None:
     clerk = Clerk(world, await world.institution(kind="subject"))
-    await clerk.bring_in("teachers", {"subject": "数学"}, {"certificate_no": "C-2", "certificate_subject": "物理", "subject": "数学"})
+    certified = {"subject": "数学", "certificate_subject": "数学"}
+    await clerk.bring_in("teachers", certified, certified | {"certificate_no": "C-2", "certificate_subject": "物理"})
     mathematics = {"subject": "数学", "count": 2, "price_fen": 40}
     told = dict(
         await clerk.told(
@@ -385,7 +393,7 @@ async def test_of_very_many_bad_rows_the_first_are_told(clerk: Clerk) -> None:
 
 async def test_a_year_without_a_calendar_is_said_not_guessed(world: World, owner: District) -> None:
     clerk = Clerk(world, await world.institution(kind="subject"))
-    await clerk.bring_in("teachers", {"subject": "数学"})
+    await clerk.bring_in("teachers", {"subject": "数学", "certificate_subject": "数学"})
     async with owner.transaction() as session:
         await session.execute(text("DELETE FROM business_day"))
         day = {"on_date": MONDAY, "kind": "working"}
