@@ -31,6 +31,7 @@ from app.policy.packs import Pack, pack_for
 from app.registry.courses import Course
 from app.registry.folding import folded
 from app.registry.institutions import check_may_sell
+from app.registry.judging import asks_for_days
 from app.registry.models import Campus, ClassSession, Institution, Teacher, TrainingClass
 from app.registry.teachers import check_may_teach, covers
 
@@ -253,7 +254,7 @@ class _Bench:
     def _class(self, course: Course, held: Sequence[_Held], offered: Sequence[OfferedLesson]) -> ClassFacts:
         """Of several teachers, what speaks against one speaks against the class."""
         sold, teachers = course.training_class, list({each.teacher.id: each.teacher for each in held}.values())
-        dates = {each.on for each in held}
+        dates = sorted({each.on for each in held})
         covered = [known for teacher in teachers if (known := _covers(teacher, sold)) is not None]
         return ClassFacts(
             kind=course.institution.kind,
@@ -262,7 +263,7 @@ class _Bench:
             class_size=sold.seats,
             lesson_minutes=sold.lesson_minutes,
             meetings=[(lesson.starts_at, lesson.ends_at) for lesson in offered],
-            days={on: self._kinds[on] for on in sorted(dates)} if dates <= self._kinds.keys() else None,
+            days={on: self._kinds[on] for on in dates if on in self._kinds} if asks_for_days(self._pack, course.institution) else None,
             certificate_covers=all(covered) if covered else None,
             certificate_to_on=_ends_on([(each.on, each.teacher.certificate_to_on) for each in held]),
             serving_school_teacher=any(teacher.serving_school_teacher for teacher in teachers),
@@ -350,8 +351,7 @@ async def _registers(session: AsyncSession, courses: Mapping[UUID, Course]) -> _
 
 async def _kinds(session: AsyncSession, pack: Pack, asked: Sequence[Asked]) -> Mapping[date, DayKind]:
     """What sort of days the lessons are on, where a rule asks; without those whose year is missing."""
-    rule = pack.find("time.subject")
-    bound = [each for each in asked if rule is not None and rule.binds(each.course.institution.kind)]
+    bound = [each for each in asked if asks_for_days(pack, each.course.institution)]
     dates = {business_date(lesson.starts_at) for each in bound for lesson in each.offered}
     return await known_kinds(session, dates) if dates else {}
 

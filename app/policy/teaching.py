@@ -21,7 +21,7 @@ _DAYS_ZH: dict[DayKind, str] = {"working": "工作日", "rest": "休息日", "ho
 def judge_sessions(pack: Pack, course: ClassFacts) -> list[Finding]:
     """Every limit to the times of a class and to its teacher that the pack states and the facts speak of.
 
-    `course.days`, where given, must know the date of every meeting.
+    Meetings on days that `course.days` does not know, where it is given, are not judged by it; that they are not is said as advice.
     """
     local = [(starts_at.astimezone(SHANGHAI), ends_at.astimezone(SHANGHAI)) for starts_at, ends_at in course.meetings]
     findings = [*_staff(pack, course, local[-1][1].date() if local else None)]
@@ -85,10 +85,17 @@ def _days(pack: Pack, course: ClassFacts, meetings: _Meetings) -> Iterator[Findi
     if rule is None or course.days is None or not rule.binds(course.kind):
         return
     dates = [starts.date() for starts, _ in meetings]
-    free = [on for on in dates if course.days[on] != "working"]
+    known = [on for on in dates if on in course.days]
+    free = [on for on in known if course.days[on] != "working"]
     said = "学科类培训不得占用法定节假日和休息日"
-    said += f"，有{len(free)}次课在{_DAYS_ZH[course.days[free[0]]]}等{_named(free)}" if free else ""
-    yield found("time.subject", rule, "date", not free, str(free[0]) if free else "working", "working", said)
+    if known:
+        shown = f"，有{len(free)}次课在{_DAYS_ZH[course.days[free[0]]]}等{_named(free)}" if free else ""
+        yield found("time.subject", rule, "date", not free, str(free[0]) if free else "working", "working", said + shown)
+    if len(known) < len(dates):
+        unknown = [on for on in dates if on not in course.days]
+        years = "、".join(dict.fromkeys(str(on.year) for on in unknown))
+        said += f"，工作日历还没有{years}年，有{len(unknown)}次课没有核对{_named(unknown)}"
+        yield replace(found("time.subject", rule, "date", False, str(unknown[0]), "working", said), binding=False)
     if pack.school_year is not None:
         yield _school_holidays(rule, pack.school_year, dates)
 

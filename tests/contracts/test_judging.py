@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from app import clock
 from app.contracts import judging, service
@@ -131,6 +131,15 @@ async def test_a_subject_class_needs_its_teacher_and_its_days(world: World, pare
     assert await broken(world, parent, sold, child) == ["staff.cert"]
     await change(world, Teacher, sold.teacher_id, foreigner_abroad=False, certificate_subject=None)
     await sign(world, parent, sold, child)
+
+
+async def test_days_that_the_calendar_lacks_are_said_and_sold(world: World, owner: District, parent: Parent, child: Student) -> None:
+    sold = await world.training_class(await world.institution(kind="subject"))
+    async with owner.transaction() as session:
+        await session.execute(text("DELETE FROM business_day"))
+    contract = await sign(world, parent, sold, child)
+    [told] = [each for each in contract.findings if "工作日历还没有2026年" in each["message_zh"]]
+    assert (told["rule"], told["passed"], told["binding"]) == ("time.subject", False, False)
 
 
 async def test_what_no_pack_states_of_a_teacher_is_refused_too(

@@ -81,6 +81,18 @@ def test_subjects_are_taught_on_working_days(kind: DayKind, passed: bool) -> Non
     assert of(judge_sessions(NATION, replace(subject, days=None)), "time.subject") == []
 
 
+def test_days_that_the_calendar_does_not_know_are_said_and_the_others_judged() -> None:
+    subject = course("18:00-19:00", "18:00-19:00", kind="subject")
+    known = days(subject)
+    for left, kind in (({MONDAY: "rest"}, "rest"), ({MONDAY: "working"}, "working")):
+        judged, unknown, _ = [each for each in judge_sessions(NATION, replace(subject, days=left)) if each.rule == "time.subject"]
+        assert (judged.passed, judged.binding) == (kind == "working", True)
+        assert (unknown.passed, unknown.binding, unknown.value) == (False, False, "2026-03-03")
+        assert "工作日历还没有2026年，有1次课没有核对（2026-03-03）" in unknown.message_zh
+    assert of(judge_sessions(NATION, replace(subject, days={})), "time.subject") == [False, True]
+    assert of(judge_sessions(NATION, replace(subject, days=known)), "time.subject") == [True, True]
+
+
 def test_school_holidays_are_advice_until_their_dates_are_verified() -> None:
     summer = course("10:00-11:00", kind="subject", from_on=date(2026, 7, 20))
     summer = replace(summer, days={date(2026, 7, 20): "working"})
