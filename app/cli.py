@@ -123,7 +123,7 @@ def create_institution(
     connection: Annotated[str, typer.Option(prompt=True, help="Slug of the connection to the bank of both accounts.")],
     supervised_no: Annotated[str, typer.Option(prompt=True, help="监管账户")],
     settlement_no: Annotated[str, typer.Option(prompt=True, help="结算账户")],
-    stage: Annotated[str | None, typer.Option(help="学段 of subject training: preschool, primary, middle or high")] = None,
+    stage: Annotated[str | None, typer.Option(help="学段, which subject training must have: preschool, primary, middle or high")] = None,
     for_profit: Annotated[bool | None, typer.Option("--for-profit/--non-profit")] = None,
     legal_representative: Annotated[str | None, typer.Option(help="法定代表人")] = None,
     licence_no: Annotated[str, typer.Option(help="办学许可证号; with the other four of the licence, or none of them")] = "",

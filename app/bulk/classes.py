@@ -35,7 +35,7 @@ COLUMNS = (
     Column("subject", "课程科目", "美术"),
     Column("certificate_no", "教师资格证书号", "20245101234567890", "须是已登记的教师", width=24),
     _MODE,
-    Column("campus", "校区", "主校区", "已登记的校区名称；线上不填", required=False),
+    Column("campus", "校区", "主校区", "已登记的校区名称，线下须填；线上不填", required=False),
     Column("room", "教室", "201", "线上不填", required=False, width=10),
     Column("first_on", "开课日期", "2026-03-07"),
     Column("weekdays", "上课日", "周六、周日", "不填则与开课日期是同一天", required=False),
@@ -174,6 +174,8 @@ def _filing(district: str, office: _Office, wanted: Wanted) -> Filing:
     if wanted.skip_holidays and laid_out.unknown_years:
         years = "、".join(map(str, laid_out.unknown_years))
         raise unfit("skip_holidays", f"工作日历还没有 {years} 年，无法避开节假日；请待监管人员录入，或填“否”并写明不上课的日期")
+    if office.campuses and classes.needs_campus(replace(wanted.course, campus_id=campus_id)):
+        raise unfit("campus", "线下班级须填写校区")
     course = classes.check_draft(replace(wanted.course, teacher_id=teacher.id, campus_id=campus_id, sessions=laid_out.sessions))
     pack = pack_for(district, clock.today())
     kinds = None

@@ -32,6 +32,7 @@ from app.policy.packs import Pack, pack_for
 from app.registry.courses import Course
 from app.registry.folding import folded
 from app.registry.institutions import check_may_sell
+from app.registry.judging import asks_for_days
 from app.registry.models import Campus, ClassSession, Institution, Teacher, TrainingClass
 from app.registry.teachers import check_may_teach, covers
 
@@ -154,8 +155,17 @@ async def judge_due(session: AsyncSession, due: Sequence[Charge]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Registers:
-    """What stands in the registers about a class besides its course."""
+    """What stands in the registers besides the courses: who teaches their class sessions, and the leases of where they are held."""
 
+    teachers: Mapping[UUID, Teacher]
+    leases: Mapping[UUID | None, date | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The day of a lesson, who teaches it, and the last day of the lease of its rooms."""
+
+    on: date
     teacher: Teacher
     lease_ends_on: date | None
 
@@ -170,7 +180,7 @@ class _Bench:
     def __init__(
         self,
         pack: Pack,
-        registers: Mapping[UUID, _Registers],
+        registers: _Registers,
         kinds: Mapping[date, DayKind],
         untaught: defaultdict[_Subject, list[PricedLesson]],
     ) -> None:
@@ -232,33 +242,42 @@ class _Bench:
         return LegalPlan(plan.message_zh, plan.changes, Terms("parts" if len(charges) > 1 else "once", charges))
 
     def _check_teacher(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
-        """Who stands in for the class's teacher was looked at when the class session was changed."""
+        """Everybody who teaches a lesson that is sold, until their last one."""
         course = asked.course
-        own = {row.id for row in course.sessions if row.teacher_id in (None, course.training_class.teacher_id)}
-        days = [business_date(lesson.starts_at) for sold in charges for lesson in sold.lessons if lesson.class_session_id in own]
-        if days:
-            teacher = self._registers[course.training_class.id].teacher
-            _check_teacher(teacher, course.training_class, course.institution, max(days))
+        last = {each.teacher.id: each for each in self._held(course, [lesson for sold in charges for lesson in sold.lessons])}
+        for each in last.values():
+            _check_teacher(each.teacher, course.training_class, course.institution, each.on)
+
+    def _held(self, course: Course, lessons: Sequence[OfferedLesson]) -> list[_Held]:
+        sold, rows = course.training_class, {row.id: row for row in course.sessions}
+        held = []
+        for lesson in lessons:
+            row = rows[lesson.class_session_id]
+            teacher = self._registers.teachers[row.teacher_id or sold.teacher_id]
+            held.append(_Held(business_date(lesson.starts_at), teacher, self._registers.leases.get(row.campus_id or sold.campus_id)))
+        return held
 
     def _facts(self, asked: Asked, untaught: Sequence[PricedLesson]) -> SaleFacts:
-        course, registers = asked.course, self._registers[asked.course.training_class.id]
+        course, held = asked.course, self._held(asked.course, asked.offered)
         institution = course.institution
         return SaleFacts.of_lessons(
             institution.kind,
             _priced(course, asked.offered),
             charged_on=clock.today(),
             untaught=untaught,
-            lease_ends_on=registers.lease_ends_on,
+            lease_ends_on=_ends_on([(each.on, each.lease_ends_on) for each in held]),
             listing=institution.listing,
             licence_from_on=institution.licence_from_on,
             licence_to_on=institution.licence_to_on,
             sales_paused=institution.sales_paused_at is not None,
-            course=self._class(course, registers.teacher, asked.offered),
+            course=self._class(course, held, asked.offered),
         )
 
-    def _class(self, course: Course, teacher: Teacher, offered: Sequence[OfferedLesson]) -> ClassFacts:
-        sold = course.training_class
-        dates = {business_date(lesson.starts_at) for lesson in offered}
+    def _class(self, course: Course, held: Sequence[_Held], offered: Sequence[OfferedLesson]) -> ClassFacts:
+        """Of several teachers, what speaks against one speaks against the class."""
+        sold, teachers = course.training_class, list({each.teacher.id: each.teacher for each in held}.values())
+        dates = sorted({each.on for each in held})
+        covered = [known for teacher in teachers if (known := _covers(teacher, sold)) is not None]
         return ClassFacts(
             kind=course.institution.kind,
             stage=cast(Stage | None, course.institution.stage),
@@ -266,11 +285,20 @@ class _Bench:
             class_size=sold.seats,
             lesson_minutes=sold.lesson_minutes,
             meetings=[(lesson.starts_at, lesson.ends_at) for lesson in offered],
-            days={on: self._kinds[on] for on in sorted(dates)} if dates <= self._kinds.keys() else None,
-            certificate_covers=_covers(teacher, sold),
-            certificate_to_on=teacher.certificate_to_on,
-            serving_school_teacher=teacher.serving_school_teacher,
+            days={on: self._kinds[on] for on in dates if on in self._kinds} if asks_for_days(self._pack, course.institution) else None,
+            certificate_covers=all(covered) if covered else None,
+            certificate_to_on=_ends_on([(each.on, each.teacher.certificate_to_on) for each in held]),
+            serving_school_teacher=any(teacher.serving_school_teacher for teacher in teachers),
+            foreigner_abroad=any(teacher.foreigner_abroad for teacher in teachers),
         )
+
+
+def _ends_on(held: Sequence[tuple[date, date | None]]) -> date | None:
+    """Of days in order of time, each with the end of what it depends on: the first end that comes too early, or else that of the last day.
+
+    None: it does not end.
+    """
+    return min((ends_on for on, ends_on in held if ends_on is not None and ends_on < on), default=held[-1][1])
 
 
 def _taught(charge_ids: Sequence[UUID]) -> Select[*tuple[Any, ...]]:
@@ -318,6 +346,7 @@ def _as_of_today(taught: Sequence[Row[Any]]) -> SaleFacts:
             certificate_covers=_covers(teacher, sold),
             certificate_to_on=teacher.certificate_to_on,
             serving_school_teacher=teacher.serving_school_teacher,
+            foreigner_abroad=teacher.foreigner_abroad,
         ),
     )
 
@@ -332,20 +361,19 @@ def _check_teacher(teacher: Teacher, sold: TrainingClass, institution: Instituti
         check_may_teach(teacher, sold.subject, institution.kind, last_on)
 
 
-async def _registers(session: AsyncSession, courses: Mapping[UUID, Course]) -> dict[UUID, _Registers]:
-    query = (
-        select(TrainingClass.id, Teacher, Campus.lease_ends_on)
-        .join(Teacher, Teacher.id == TrainingClass.teacher_id)
-        .outerjoin(Campus, Campus.id == TrainingClass.campus_id)
-        .where(TrainingClass.id.in_(courses))
-    )
-    return {class_id: _Registers(teacher, lease_ends_on) for class_id, teacher, lease_ends_on in await session.execute(query)}
+async def _registers(session: AsyncSession, courses: Mapping[UUID, Course]) -> _Registers:
+    classes = [course.training_class for course in courses.values()]
+    rows = [row for course in courses.values() for row in course.sessions]
+    who = {each.teacher_id for each in classes} | {row.teacher_id for row in rows if row.teacher_id}
+    where = {each.campus_id for each in classes if each.campus_id} | {row.campus_id for row in rows if row.campus_id}
+    teachers = await session.scalars(select(Teacher).where(Teacher.id.in_(who)))
+    campuses = await session.scalars(select(Campus).where(Campus.id.in_(where))) if where else ()
+    return _Registers({each.id: each for each in teachers}, {each.id: each.lease_ends_on for each in campuses})
 
 
 async def _kinds(session: AsyncSession, pack: Pack, asked: Sequence[Asked]) -> Mapping[date, DayKind]:
     """What sort of days the lessons are on, where a rule asks; without those whose year is missing."""
-    rule = pack.find("time.subject")
-    bound = [each for each in asked if rule is not None and rule.binds(each.course.institution.kind)]
+    bound = [each for each in asked if asks_for_days(pack, each.course.institution)]
     dates = {business_date(lesson.starts_at) for each in bound for lesson in each.offered}
     return await known_kinds(session, dates) if dates else {}
 

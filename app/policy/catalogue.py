@@ -77,6 +77,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "time.online": Shape({"lesson_minutes": "minute", "break_minutes": "minute"}),
         "time.subject": _BARE,
         "staff.cert": _BARE,
+        "inst.kind": _BARE,
         "inst.list": _BARE,
         "inst.paused": _BARE,
         "custody.all": _BARE,

@@ -26,6 +26,7 @@ class ClassFacts:
     certificate_covers: bool | None = None
     certificate_to_on: date | None = None
     serving_school_teacher: bool | None = None
+    foreigner_abroad: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

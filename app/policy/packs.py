@@ -141,7 +141,7 @@ class Pack:
 
     @property
     def edition(self) -> str:
-        """What a judgement records: `nation/2+chengdu/1` names every file, and `of_edition` finds the same rules again."""
+        """What a judgement records: `nation/4+chengdu/1` names every file, and `of_edition` finds the same rules again."""
         return "+".join(edition.name for edition in self.editions)
 
     def rule(self, rule_id: str) -> Rule:

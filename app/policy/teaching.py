@@ -1,6 +1,8 @@
 """When a class may be taught, and by whom."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -12,19 +14,32 @@ from app.policy.packs import CitedSchoolYear, Pack, Rule
 
 _MINUTE = timedelta(minutes=1)
 _NAMED = 3
+_SCHOOL_SUBJECTS = ("语文", "数学", "英语", "日语", "俄语", "外语", "道德与法治", "政治", "历史", "地理", "物理", "化学", "生物")
 _DAYS_ZH: dict[DayKind, str] = {"working": "工作日", "rest": "休息日", "holiday": "法定节假日"}
 
 
 def judge_sessions(pack: Pack, course: ClassFacts) -> list[Finding]:
     """Every limit to the times of a class and to its teacher that the pack states and the facts speak of.
 
-    `course.days`, where given, must know the date of every meeting.
+    Meetings on days that `course.days` does not know, where it is given, are not judged by it; that they are not is said as advice.
     """
     local = [(starts_at.astimezone(SHANGHAI), ends_at.astimezone(SHANGHAI)) for starts_at, ends_at in course.meetings]
     findings = [*_staff(pack, course, local[-1][1].date() if local else None)]
     if local:
         findings += [*_end(pack, course, local), *_online(pack, course, local), *_days(pack, course, local)]
     return findings
+
+
+def judge_subject(pack: Pack, kind: str, subject: str) -> list[Finding]:
+    """Whether the subject of a class, as it was typed, names a school subject that this kind of institution may not teach (隐形变异).
+
+    Advice alone, whatever the grade of its source: what a class teaches is not known by its name. Nothing is found where it names none.
+    """
+    rule, typed = pack.find("inst.kind"), unicodedata.normalize("NFKC", subject)
+    if rule is None or not rule.binds(kind) or not any(name in typed for name in _SCHOOL_SUBJECTS):
+        return []
+    said = f"科目“{subject}”按名称属于学科类，本机构不是学科类机构，请按课程内容核对是否变相开展学科类培训"
+    return [replace(found("inst.kind", rule, "state", False, subject, kind, said), binding=False)]
 
 
 _Meetings = Sequence[tuple[datetime, datetime]]
@@ -70,10 +85,17 @@ def _days(pack: Pack, course: ClassFacts, meetings: _Meetings) -> Iterator[Findi
     if rule is None or course.days is None or not rule.binds(course.kind):
         return
     dates = [starts.date() for starts, _ in meetings]
-    free = [on for on in dates if course.days[on] != "working"]
+    known = [on for on in dates if on in course.days]
+    free = [on for on in known if course.days[on] != "working"]
     said = "学科类培训不得占用法定节假日和休息日"
-    said += f"，有{len(free)}次课在{_DAYS_ZH[course.days[free[0]]]}等{_named(free)}" if free else ""
-    yield found("time.subject", rule, "date", not free, str(free[0]) if free else "working", "working", said)
+    if known:
+        shown = f"，有{len(free)}次课在{_DAYS_ZH[course.days[free[0]]]}等{_named(free)}" if free else ""
+        yield found("time.subject", rule, "date", not free, str(free[0]) if free else "working", "working", said + shown)
+    if len(known) < len(dates):
+        unknown = [on for on in dates if on not in course.days]
+        years = "、".join(dict.fromkeys(str(on.year) for on in unknown))
+        said += f"，工作日历还没有{years}年，有{len(unknown)}次课没有核对{_named(unknown)}"
+        yield replace(found("time.subject", rule, "date", False, str(unknown[0]), "working", said), binding=False)
     if pack.school_year is not None:
         yield _school_holidays(rule, pack.school_year, dates)
 
@@ -101,6 +123,9 @@ def _staff(pack: Pack, course: ClassFacts, last_on: date | None) -> Iterator[Fin
     if course.serving_school_teacher is not None:
         value = "serving" if course.serving_school_teacher else "not_serving"
         yield found("staff.cert", rule, "state", not course.serving_school_teacher, value, "not_serving", "不得聘用在职中小学教师")
+    if course.foreigner_abroad is not None:
+        value = "abroad" if course.foreigner_abroad else "not_abroad"
+        yield found("staff.cert", rule, "state", not course.foreigner_abroad, value, "not_abroad", "不得聘请在境外的外籍人员")
 
 
 def _named(dates: Sequence[date]) -> str:

@@ -201,4 +201,5 @@ class TeacherItem(CertificateItem):
     employed_from_on: CalendarDate | None
     employed_to_on: CalendarDate | None
     serving_school_teacher: bool = Field(description="在职中小学教师, marked by an officer: may not teach here")
+    foreigner_abroad: bool = Field(description="在境外的外籍人员, marked by an officer: may not teach a school subject")
     created_at: datetime

@@ -1,6 +1,9 @@
-"""变更: what is to change in an institution's entry. Proposing it pauses new sales at once; it holds once an officer has confirmed it."""
+"""变更: what is to change in an institution's entry. Proposing it pauses new sales at once; it holds once an officer has confirmed it.
 
-from dataclasses import dataclass
+A campus that is added is an address that changes from nothing: it waits for an officer in the same way.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -12,7 +15,8 @@ from app.banking import service as banking
 from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.registry import institutions, rules
-from app.registry.models import Institution, InstitutionChange
+from app.registry.models import Campus, Institution, InstitutionChange
+from app.registry.rules import CampusDraft
 from app.security import InstitutionStaff, SupervisionStaff
 
 ChangeKind = Literal["legal_representative", "address", "campus_address", "settlement_account"]
@@ -23,6 +27,7 @@ _WORDS: dict[ChangeKind, str] = {
     "campus_address": "变更校区地址",
     "settlement_account": "变更结算账户",
 }
+_NEW_CAMPUS = "新增校区"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +49,49 @@ async def propose(
     changed here. Raises BadInput naming the field, NotFound, Conflict("registry.change_waiting") while one of the kind is undecided,
     Conflict("registry.change_unchanged"), Refused("registry.institution_closed").
     """
+    institution = await _to_change(session, institution_id)
+    draft = replace(draft, reason=rules.reason(draft.reason), new_value=_cleaned(draft))
+    old_value = await _present(session, institution, draft)
+    if draft.new_value == old_value:
+        raise Conflict("registry.change_unchanged", "与现有登记相同，没有变化", field="new_value")
+    return await _wait(session, proposer, institution, draft, old_value, _WORDS[draft.kind])
+
+
+async def add_campus(session: AsyncSession, staff: InstitutionStaff, draft: CampusDraft) -> Campus:
+    """Enter one more campus of an institution, and pause its sales until an officer has confirmed the new address and coverage.
+
+    Raises BadInput naming the field, Refused("registry.too_many_campuses", "registry.institution_closed"),
+    Conflict("registry.change_waiting") while the address of a campus is undecided.
+    """
+    institution = await _to_change(session, staff.institution_id)
+    campus = await institutions.enter_campus(session, staff, draft)
+    await _wait(session, staff, institution, ChangeDraft("campus_address", campus.address, _NEW_CAMPUS, campus.id), None, _NEW_CAMPUS)
+    return campus
+
+
+async def _to_change(session: AsyncSession, institution_id: UUID) -> Institution:
     institution = await institutions.lock(session, institution_id)
     if institution.status == "closed":
         raise Refused("registry.institution_closed", "机构已关闭，不能变更")
-    reason, new_value = rules.reason(draft.reason), _cleaned(draft)
-    old_value = await _present(session, institution, draft)
-    if new_value == old_value:
-        raise Conflict("registry.change_unchanged", "与现有登记相同，没有变化", field="new_value")
+    return institution
+
+
+async def _wait(
+    session: AsyncSession,
+    proposer: InstitutionStaff | SupervisionStaff,
+    institution: Institution,
+    draft: ChangeDraft,
+    old_value: str | None,
+    pause_zh: str,
+) -> InstitutionChange:
+    """Write a clean draft down for the officers and pause a locked institution's sales."""
     values = {
-        "institution_id": institution_id,
+        "institution_id": institution.id,
         "kind": draft.kind,
         "campus_id": draft.campus_id,
         "old_value": old_value,
-        "new_value": new_value,
-        "reason": reason,
+        "new_value": draft.new_value,
+        "reason": draft.reason,
         "status": "proposed",
         "proposed_at": clock.now(),
         "proposed_by": proposer.staff_id,
@@ -67,9 +101,9 @@ async def propose(
     )
     if proposed is None:
         raise Conflict("registry.change_waiting", "同一事项的变更正在等待核定")
-    institutions.mark_paused(institution, f"{_WORDS[draft.kind]}，待监管部门核实")
+    institutions.mark_paused(institution, f"{pause_zh}，待监管部门核实")
     facts = {"change": str(proposed.id), "kind": draft.kind}
-    await audit.record(session, proposer.actor, "registry.change_proposed", f"institution:{institution_id}", reason, **facts)
+    await audit.record(session, proposer.actor, "registry.change_proposed", f"institution:{institution.id}", draft.reason, **facts)
     return proposed
 
 
@@ -96,8 +130,16 @@ async def confirm(session: AsyncSession, officer: SupervisionStaff, change_id: U
 
 
 async def refuse(session: AsyncSession, officer: SupervisionStaff, change_id: UUID, reason: str) -> InstitutionChange:
-    """Leave the entry as it is. Raises BadInput, NotFound("registry.change_not_found"), Conflict("registry.change_decided")."""
+    """Leave the entry as it is; a campus that was added is closed.
+
+    Raises BadInput, NotFound("registry.change_not_found"), Conflict("registry.change_decided"), Refused("registry.campus_in_use") where
+    classes are to be taught at the campus that was added.
+    """
     change, _ = await _decide(session, officer, change_id, "refused", reason)
+    if change.kind == "campus_address" and change.old_value is None:
+        campus = await session.get_one(Campus, change.campus_id)
+        if campus.closed_at is None:
+            await institutions.shut(session, officer, campus)
     return change
 
 

@@ -46,10 +46,13 @@ class Filing:
 async def file_class(session: AsyncSession, staff: InstitutionStaff, draft: ClassDraft) -> Course:
     """File a class of the caller's institution; nobody can join it until an officer has approved it.
 
+    On site it is taught at a campus, whose lease it is judged by, where the institution has any.
     Raises BadInput naming the field, NotFound("registry.teacher_not_found", "registry.campus_not_found"),
     Refused("registry.institution_not_open") for an institution that may not enrol, Refused("registry.rule") with the findings
     that forbid such a class, what `teachers.check_may_teach` raises, Conflict("registry.teacher_taken", "registry.room_taken").
     """
+    if needs_campus(draft) and await institutions.campuses(session, staff.institution_id):
+        raise rules.refuse("campus_id", "线下班级须选择校区")
     course = await _enter(session, staff.institution_id, draft)
     await audit.record(session, staff.actor, "registry.class_filed", f"class:{course.training_class.id}")
     return course
@@ -69,13 +72,21 @@ def check_draft(draft: ClassDraft) -> ClassDraft:
     return draft
 
 
+def needs_campus(draft: ClassDraft) -> bool:
+    """Whether a campus has still to be chosen for a class."""
+    return draft.mode == "onsite" and draft.campus_id is None
+
+
 def meetings_of(draft: ClassDraft) -> list[Meeting]:
     """When, by whom and where the class would meet."""
     return [Meeting(starts_at, ends_at, draft.teacher_id, draft.campus_id, draft.room) for starts_at, ends_at in draft.sessions]
 
 
 async def open_class(session: AsyncSession, institution_id: UUID, draft: ClassDraft) -> Course:
-    """File and approve a class in one step, for callers who stand for both sides. Raises what `file_class` raises."""
+    """File and approve a class in one step, for callers who stand for both sides; a campus may be left out.
+
+    Raises what `file_class` raises.
+    """
     course = await _enter(session, institution_id, draft)
     filed = course.training_class
     filed.status, filed.decided_at, filed.decision_reason = "opened", clock.now(), ALREADY_DECIDED

@@ -82,6 +82,7 @@ class TeacherView:
     employed_from_on: date | None
     employed_to_on: date | None
     serving_school_teacher: bool
+    foreigner_abroad: bool
     has_photo: bool
     created_at: datetime
 
@@ -264,6 +265,7 @@ def _teacher(row: Teacher, has_photo: bool) -> TeacherView:
         employed_from_on=row.employed_from_on,
         employed_to_on=row.employed_to_on,
         serving_school_teacher=row.serving_school_teacher,
+        foreigner_abroad=row.foreigner_abroad,
         has_photo=has_photo,
         created_at=row.created_at,
     )

@@ -238,13 +238,16 @@ async def reveal_contact(session: AsyncSession, officer: SupervisionStaff, insti
     return contact
 
 
-async def add_campus(session: AsyncSession, staff: InstitutionStaff, draft: CampusDraft) -> Campus:
-    """Enter one more campus of an institution. Raises BadInput naming the field, Refused("registry.too_many_campuses")."""
+async def enter_campus(session: AsyncSession, staff: InstitutionStaff, draft: CampusDraft) -> Campus:
+    """Enter one more campus of the caller's locked institution; `changes.add_campus` also pauses its sales.
+
+    Raises BadInput naming the field, Refused("registry.too_many_campuses").
+    """
     draft = rules.check_campus(draft, clock.today())
-    await lock(session, staff.institution_id)
     if len(await campuses(session, staff.institution_id)) >= rules.MAX_CAMPUSES:
         raise Refused("registry.too_many_campuses", f"校区最多登记 {rules.MAX_CAMPUSES} 个")
     [campus] = _add_campuses(session, staff.institution_id, [draft])
+    await session.flush()
     await audit.record(session, staff.actor, "registry.campus_entered", f"campus:{campus.id}")
     return campus
 
@@ -264,12 +267,17 @@ async def close_campus(session: AsyncSession, staff: InstitutionStaff, campus_id
     """Close a campus. Raises NotFound("registry.campus_not_found"), Refused("registry.campus_in_use") before its last class session."""
     await lock(session, staff.institution_id)
     campus = await own_campus(session, staff.institution_id, campus_id)
-    coming = (ClassSession.campus_id == campus_id, ClassSession.status == "scheduled", ClassSession.ends_at > clock.now())
+    await shut(session, staff, campus)
+    return campus
+
+
+async def shut(session: AsyncSession, who: InstitutionStaff | SupervisionStaff, campus: Campus) -> None:
+    """Close an open campus of a locked institution. Raises Refused("registry.campus_in_use") before its last class session."""
+    coming = (ClassSession.campus_id == campus.id, ClassSession.status == "scheduled", ClassSession.ends_at > clock.now())
     if await session.scalar(select(ClassSession.id).where(*coming).limit(1)):
         raise Refused("registry.campus_in_use", "该校区还有未上的课，不能关闭")
     campus.closed_at = clock.now()
-    await audit.record(session, staff.actor, "registry.campus_closed", f"campus:{campus_id}")
-    return campus
+    await audit.record(session, who.actor, "registry.campus_closed", f"campus:{campus.id}")
 
 
 async def own_campus(session: AsyncSession, institution_id: UUID, campus_id: UUID) -> Campus:

@@ -18,7 +18,7 @@ from app.policy.facts import ClassFacts
 from app.policy.findings import Finding, broken, found
 from app.policy.packs import Pack, pack_for
 from app.policy.pricing import judge_guide
-from app.policy.teaching import judge_sessions
+from app.policy.teaching import judge_sessions, judge_subject
 from app.registry.clashes import Meeting
 from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
 from app.registry.rules import ClassDraft
@@ -49,6 +49,7 @@ async def judge_filing(session: AsyncSession, institution: Institution, teacher:
 def judge_draft(pack: Pack, teacher: Teacher, draft: ClassDraft, facts: ClassFacts) -> Judgement:
     """The same by a pack and facts that are known already. Raises what `judge_filing` raises."""
     findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, draft.price_fen, draft.lesson_count)]
+    findings += judge_subject(pack, facts.kind, draft.subject)
     judgement = _passed(pack, findings, "按规定不能这样开班")
     for starts_at, _ in (draft.sessions[0], draft.sessions[-1]):
         check_may_teach(teacher, draft.subject, facts.kind, business_date(starts_at))
@@ -118,6 +119,7 @@ def facts_of(
         certificate_covers=covers(teacher.certificate_subject, training_class.subject),
         certificate_to_on=teacher.certificate_to_on,
         serving_school_teacher=teacher.serving_school_teacher,
+        foreigner_abroad=teacher.foreigner_abroad,
     )
 
 

@@ -106,6 +106,7 @@ class InstitutionChange(Base):
     kind: Mapped[str]
     campus_id: Mapped[UUID | None] = mapped_column(ForeignKey("campus.id"))
     old_value: Mapped[str | None]
+    """What stood before; empty for the address of a campus that is added with this change."""
     new_value: Mapped[str]
     reason: Mapped[str]
     status: Mapped[str]
@@ -187,6 +188,8 @@ class Teacher(Base):
     """Last day at the institution."""
     serving_school_teacher: Mapped[bool] = mapped_column(server_default=text("false"))
     """在职中小学教师: may not teach here; an officer's mark."""
+    foreigner_abroad: Mapped[bool] = mapped_column(server_default=text("false"))
+    """在境外的外籍人员: may not teach a school subject; an officer's mark."""
     created_at: Mapped[datetime]
 
 

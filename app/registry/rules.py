@@ -77,7 +77,8 @@ class CampusDraft:
 class InstitutionDraft:
     """What an institution is entered with. The account numbers are those at the bank behind `connection`.
 
-    An operator may leave out what has a default; an applicant may not. Without a campus it teaches at its address.
+    An operator may leave out what has a default, but not the stage of subject training; an applicant may leave out nothing.
+    Without a campus it teaches at its address.
     """
 
     credit_code: str
@@ -208,8 +209,6 @@ def check_application(draft: InstitutionDraft, today: date) -> InstitutionDraft:
     for field, name_zh in _ASKED.items():
         if getattr(draft, field) in (None, ""):
             raise refuse(field, f"请填写{name_zh}")
-    if draft.kind == "subject" and draft.stage is None:
-        raise refuse("stage", "学科类机构请选择学段")
     return check_institution(draft, today)
 
 
@@ -269,6 +268,9 @@ def reason(value: str) -> str:
 
 
 def _stage(kind: str, stage: str | None) -> str | None:
+    """The guide price binds by stage: without one no price of subject training would be held against it."""
+    if kind == "subject" and stage is None:
+        raise refuse("stage", "学科类机构请选择学段")
     if stage is not None and (kind != "subject" or stage not in STAGES):
         raise refuse("stage", "学段须为学前、小学、初中或高中，且只有学科类机构填写")
     return stage

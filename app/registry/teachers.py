@@ -133,14 +133,23 @@ async def mark_serving(session: AsyncSession, officer: SupervisionStaff, teacher
 
     Raises BadInput, NotFound("registry.teacher_not_found"), Conflict("registry.mark_unchanged").
     """
-    reason = rules.reason(reason)
-    teacher = await session.get(Teacher, teacher_id, with_for_update={"key_share": True}, populate_existing=True)
-    if teacher is None:
-        raise NotFound("registry.teacher_not_found", "没有这位教师")
+    reason, teacher = rules.reason(reason), await _locked(session, teacher_id)
     if teacher.serving_school_teacher == serving:
-        raise Conflict("registry.mark_unchanged", "标记没有变化")
+        raise _mark_unchanged()
     teacher.serving_school_teacher = serving
     await audit.record(session, officer.actor, "registry.serving_teacher_marked", f"teacher:{teacher_id}", reason, serving=serving)
+    return teacher
+
+
+async def mark_abroad(session: AsyncSession, officer: SupervisionStaff, teacher_id: UUID, abroad: bool, reason: str) -> Teacher:
+    """Mark a teacher as a foreigner who is abroad (在境外的外籍人员), or take the mark back: no school subject is filed or sold with them
+    (`staff.cert`). Raises BadInput, NotFound("registry.teacher_not_found"), Conflict("registry.mark_unchanged").
+    """
+    reason, teacher = rules.reason(reason), await _locked(session, teacher_id)
+    if teacher.foreigner_abroad == abroad:
+        raise _mark_unchanged()
+    teacher.foreigner_abroad = abroad
+    await audit.record(session, officer.actor, "registry.foreigner_abroad_marked", f"teacher:{teacher_id}", reason, abroad=abroad)
     return teacher
 
 
@@ -180,6 +189,17 @@ def covers(certificate_subject: str | None, subject: str) -> bool:
     """Whether a certificate covers a subject: 数学 covers 初中数学, 语文、数学 covers both, 小学全科 covers all, none covers nothing."""
     parts = [part for part in _BETWEEN_SUBJECTS.split(_folded(certificate_subject or "")) if len(part) > 1]
     return any(part in _folded(subject) or part.endswith(_ALL_SUBJECTS) for part in parts)
+
+
+async def _locked(session: AsyncSession, teacher_id: UUID) -> Teacher:
+    teacher = await session.get(Teacher, teacher_id, with_for_update={"key_share": True}, populate_existing=True)
+    if teacher is None:
+        raise NotFound("registry.teacher_not_found", "没有这位教师")
+    return teacher
+
+
+def _mark_unchanged() -> Conflict:
+    return Conflict("registry.mark_unchanged", "标记没有变化")
 
 
 def _folded(text: str) -> str:

@@ -152,8 +152,9 @@ class Demo:
         name = f"演示班 {self._first_at.astimezone(SHANGHAI):%m%d-%H%M%S}"
         teacher = {"name": "郑演示", "certificate_no": f"2023{self._first_at:%Y%m%d%H%M%S%f}", "subject": "演示"}
         teacher_id = (await self._people.institution.post("/institution/teachers", teacher))["id"]
-        body = {"teacher_id": teacher_id, "name": name, "subject": "演示", "price_fen": PRICE_FEN, "seats": 1, "sessions": sessions}
-        self._class = await self._people.institution.post("/institution/classes", body)
+        campus_id = (await self._people.institution.get("/institution/profile"))["campuses"][0]["id"]
+        body = {"teacher_id": teacher_id, "campus_id": campus_id, "name": name, "subject": "演示", "price_fen": PRICE_FEN, "seats": 1}
+        self._class = await self._people.institution.post("/institution/classes", body | {"sessions": sessions})
         begins = "明天中午开始" if self._evening else f"第一次课 {STARTS_IN.seconds} 秒后开始"
         self._say("机构", f"提交班课备案“{name}”：{LESSONS} 课时 {yuan(PRICE_FEN)}，{begins}")
         decided = await self._people.supervision.post(f"/supervision/classes/{self._class['id']}/approve", {"reason": "材料齐全，教师持证"})

@@ -1,7 +1,7 @@
 """What people, time and the bank do in an invented district: each step through the real services, committed as theirs are."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -149,6 +149,8 @@ class Stage:
         """A class with one lesson for each meeting: already approved, or filed by its institution and waiting for an officer."""
         draft = ClassDraft(teacher_id, name, subject, price_fen, len(sessions), seats, sessions, materials=materials, room=room)
         async with self.district.transaction() as session:
+            [campus, *_] = await institutions.campuses(session, institution_id)
+            draft = replace(draft, campus_id=campus.id)
             if decided:
                 return await classes.open_class(session, institution_id, draft)
             return await classes.file_class(session, InstitutionStaff(self.district.code, uuid7(), uuid7(), institution_id), draft)

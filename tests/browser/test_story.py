@@ -48,9 +48,11 @@ async def file_class(screen: Screen, first: datetime) -> tuple[str, str]:
     name = f"水彩 {uuid4().hex[:6]}"
     new = {"name": "郑水彩", "certificate_no": f"2023{uuid4().int % 10**13:013d}", "subject": "美术"}
     teacher = await desk.post("/institution/teachers", new)
+    school = await desk.get("/institution/profile")
     starts = [first, first + timedelta(days=1), first + timedelta(days=2)]
     body = {
         "teacher_id": teacher["id"],
+        "campus_id": school["campuses"][0]["id"],
         "name": name,
         "subject": teacher["subject"],
         "price_fen": LESSON_FEN * 3,
@@ -59,9 +61,8 @@ async def file_class(screen: Screen, first: datetime) -> tuple[str, str]:
         "sessions": [{"starts_at": at.isoformat(), "ends_at": (at + timedelta(seconds=5)).isoformat()} for at in starts],
     }
     await desk.post("/institution/classes", body)
-    school = (await desk.get("/institution/profile"))["name"]
     await desk.aclose()
-    return school, name
+    return school["name"], name
 
 
 async def approve(screen: Screen, officer: Page, class_name: str) -> None:

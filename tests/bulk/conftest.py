@@ -29,6 +29,7 @@ SOUND: Mapping[str, Mapping[str, Any]] = {
         "subject": "美术",
         "certificate_no": "C-1",
         "mode": "线下",
+        "campus": "主校区",
         "room": "201",
         "first_on": MONDAY,
         "weekdays": "周一、周三",

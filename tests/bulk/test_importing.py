@@ -39,6 +39,13 @@ async def test_teachers_are_imported(clerk: Clerk, district: District) -> None:
     ]
 
 
+async def test_what_a_certificate_covers_is_not_assumed_for_school_subjects(world: World) -> None:
+    clerk = Clerk(world, await world.institution(kind="subject"))
+    told = await clerk.told("teachers", {"subject": "数学"}, {"certificate_no": "C-2", "subject": "数学", "certificate_subject": "数学"})
+    assert told == [("D2", "学科类机构须填写证书任教学科")]
+    assert await clerk.count(Teacher) == 0
+
+
 async def test_children_are_imported_with_their_guardians_and_nobodys_consent(clerk: Clerk, district: District) -> None:
     rows: list[dict[str, Any]] = [{}, {"name": "王小红", "stage": "小学"}, {"phone": "+86 139 0013 8000", "name": "欧阳明"}]
     ended = await clerk.bring_in("students", *rows)
@@ -56,9 +63,8 @@ async def test_children_are_imported_with_their_guardians_and_nobodys_consent(cl
 
 async def test_classes_are_filed_and_wait_for_the_officers(clerk: Clerk, district: District, world: World) -> None:
     await clerk.bring_in("teachers", {})
-    ended = await clerk.bring_in(
-        "classes", {}, {"name": "线上素描", "mode": "线上", "room": None, "starts": time(14), "ends": "14:30", "most_unpaid": 0}
-    )
+    online_row = {"name": "线上素描", "mode": "线上", "campus": None, "room": None, "starts": time(14), "ends": "14:30", "most_unpaid": 0}
+    ended = await clerk.bring_in("classes", {}, online_row)
     assert ended.status == "imported"
     async with district.reading() as session:
         onsite, online = (await session.scalars(select(TrainingClass).order_by(TrainingClass.name))).all()
@@ -175,16 +181,17 @@ async def test_every_bad_row_of_classes_is_named_by_its_cell(clerk: Clerk, world
         elsewhere | {"name": "没有校区", "campus": "东校区"},
         elsewhere | {"name": "过去", "first_on": MONDAY - timedelta(days=14)},
         elsewhere | {"name": "太贵", "price_fen": 500, "listed_price_fen": 400},
-        elsewhere | {"name": "线上教室", "mode": "线上", "room": "201"},
+        elsewhere | {"name": "线上教室", "mode": "线上", "campus": None, "room": "201"},
         elsewhere | {"name": "没有名额", "seats": 0},
         elsewhere | {"name": "课太多", "count": 501},
         elsewhere | {"name": "倒着上", "starts": "11:00", "ends": "10:00"},
         elsewhere | {"name": "钱不对", "price_fen": "四百元"},
         elsewhere | {"name": "欠太多", "most_unpaid": 21},
+        elsewhere | {"name": "不写校区", "campus": None},
     )
     cells = dict(told)
     assert sorted(cells) == sorted(
-        ["C2", "F3", "G5", "第 6 行", "C7", "E8", "G9", "R10", "F11", "P12", "K13", "J14", "Q15", "T16"],
+        ["C2", "F3", "G5", "第 6 行", "C7", "E8", "G9", "R10", "F11", "P12", "K13", "J14", "Q15", "T16", "E17"],
     )
     assert "李明在 3月9日 10:00 已有“少儿美术”第 1 次课" in cells["C2"]
     assert "201" in cells["F3"]
@@ -196,7 +203,8 @@ async def test_every_bad_row_of_classes_is_named_by_its_cell(clerk: Clerk, world
 
 async def test_the_calendar_and_the_pack_are_asked_for_school_subjects(world: World, district: District) -> None:
     clerk = Clerk(world, await world.institution(kind="subject"))
-    await clerk.bring_in("teachers", {"subject": "数学"}, {"certificate_no": "C-2", "certificate_subject": "物理", "subject": "数学"})
+    certified = {"subject": "数学", "certificate_subject": "数学"}
+    await clerk.bring_in("teachers", certified, certified | {"certificate_no": "C-2", "certificate_subject": "物理"})
     mathematics = {"subject": "数学", "count": 2, "price_fen": 40}
     told = dict(
         await clerk.told(
@@ -424,7 +432,7 @@ async def test_every_bad_cell_of_a_row_is_told_at_once(clerk: Clerk) -> None:
 
 async def test_a_year_without_a_calendar_is_said_not_guessed(world: World, owner: District) -> None:
     clerk = Clerk(world, await world.institution(kind="subject"))
-    await clerk.bring_in("teachers", {"subject": "数学"})
+    await clerk.bring_in("teachers", {"subject": "数学", "certificate_subject": "数学"})
     async with owner.transaction() as session:
         await session.execute(text("DELETE FROM business_day"))
         day = {"on_date": MONDAY, "kind": "working"}

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from app import clock
 from app.contracts import accepting, judging, queries, service
@@ -23,7 +23,8 @@ from app.ids import uuid7
 from app.policy import records
 from app.policy.packs import Pack, pack_for
 from app.registry.courses import course_of
-from app.registry.models import Campus, Institution, Student, Teacher, TrainingClass
+from app.registry.institutions import campuses
+from app.registry.models import Campus, ClassSession, Institution, Student, Teacher, TrainingClass
 from app.registry.teachers import create_teacher
 from app.security import Parent
 from tests.locality import stating
@@ -127,8 +128,19 @@ async def test_a_subject_class_needs_its_teacher_and_its_days(world: World, pare
     assert await broken(world, parent, sold, child) == ["staff.cert"]
     await change(world, Teacher, sold.teacher_id, certificate_to_on=None, serving_school_teacher=True)
     assert await broken(world, parent, sold, child) == ["staff.cert"]
-    await change(world, Teacher, sold.teacher_id, serving_school_teacher=False, certificate_subject=None)
+    await change(world, Teacher, sold.teacher_id, serving_school_teacher=False, foreigner_abroad=True)
+    assert await broken(world, parent, sold, child) == ["staff.cert"]
+    await change(world, Teacher, sold.teacher_id, foreigner_abroad=False, certificate_subject=None)
     await sign(world, parent, sold, child)
+
+
+async def test_days_that_the_calendar_lacks_are_said_and_sold(world: World, owner: District, parent: Parent, child: Student) -> None:
+    sold = await world.training_class(await world.institution(kind="subject"))
+    async with owner.transaction() as session:
+        await session.execute(text("DELETE FROM business_day"))
+    contract = await sign(world, parent, sold, child)
+    [told] = [each for each in contract.findings if "工作日历还没有2026年" in each["message_zh"]]
+    assert (told["rule"], told["passed"], told["binding"]) == ("time.subject", False, False)
 
 
 async def test_what_no_pack_states_of_a_teacher_is_refused_too(
@@ -148,6 +160,48 @@ async def test_what_no_pack_states_of_a_teacher_is_refused_too(
         for late in (await course_of(session, sold.id)).sessions[1:]:
             late.teacher_id = other.id
     await sign(world, parent, sold, child)
+
+
+async def test_everybody_who_teaches_a_lesson_that_is_sold_is_looked_at(world: World, parent: Parent, child: Student) -> None:
+    institution = await world.institution(kind="subject")
+    sold = await world.training_class(institution)
+    async with world.district.transaction() as session:
+        other = await create_teacher(session, institution.id, "周老师", "CERT-OTHER", "美术")
+        second = (await course_of(session, sold.id)).sessions[1]
+        second.teacher_id = other.id
+    right = {"certificate_subject": "美术", "certificate_to_on": None, "serving_school_teacher": False, "foreigner_abroad": False}
+    for wrong in (
+        {"certificate_subject": "音乐"},
+        {"certificate_to_on": clock.today()},
+        {"serving_school_teacher": True},
+        {"foreigner_abroad": True},
+    ):
+        await change(world, Teacher, other.id, **(right | wrong))
+        assert await broken(world, parent, sold, child) == ["staff.cert"], wrong
+    await change(world, Teacher, other.id, **right, employed_to_on=clock.today())
+    assert (await refusal(world, parent, sold, child)).code == "registry.teacher_left"
+    await change(world, Teacher, other.id, employed_to_on=clock.business_date(second.starts_at))
+    await sign(world, parent, sold, child)
+
+
+async def test_every_lesson_is_held_within_the_lease_of_its_own_rooms(
+    world: World, institution: Institution, parent: Parent, child: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold = await world.training_class(institution)
+    async with world.district.transaction() as session:
+        sessions = (await course_of(session, sold.id)).sessions
+        [campus] = await campuses(session, institution.id)
+        campus.lease_ends_on = clock.business_date(sessions[1].starts_at)
+        sessions[1].campus_id = campus.id
+    rule = pack_for("110105", clock.today()).rule("charge.lease").model_copy(update={"kinds": ["arts"]})
+    pack = pack_for("510112", clock.today())
+    edition = pack.editions[-1].model_copy(update={"rules": {**pack.editions[-1].rules, "charge.lease": rule}})
+    monkeypatch.setattr(judging, "pack_for", lambda district, on: pack.under(edition))
+    await sign(world, parent, sold, await world.child(parent, "李雷"))
+    await change(world, ClassSession, sessions[2].id, campus_id=campus.id)
+    refused = await refusal(world, parent, sold, child)
+    assert [finding["rule"] for finding in refused.facts["findings"]] == ["charge.lease"]
+    assert refused.facts["plan"].terms == Terms("once", (ChargeTerms(2, 20_000, clock.today()),))
 
 
 async def test_what_lies_behind_the_lease_is_not_sold(

@@ -1,5 +1,6 @@
 """Packs are sound or refused, and a district inherits exactly one statement of every rule on a date."""
 
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -85,11 +86,11 @@ def stating(id: str, locality: str, *rule_ids: str, **others: Any) -> Edition:
 
 def test_longquanyi_inherits_from_the_nation_the_province_and_the_city() -> None:
     here = packs.pack_for(LONGQUANYI, IN_FORCE)
-    assert here.edition == "nation/2+sichuan/1+chengdu/1+longquanyi/1"
+    assert here.edition == "nation/4+sichuan/1+chengdu/1+longquanyi/1"
     assert here.rule("charge.span").limits == {"month": 3, "lesson": 60}
     assert here.rule("charge.cap").limits == {"fen": 500_000}
     assert {rule_id: here.origins[rule_id].name for rule_id in ("charge.cap", "charge.advance", "release.confirm")} == {
-        "charge.cap": "nation/2",
+        "charge.cap": "nation/4",
         "charge.advance": "chengdu/1",
         "release.confirm": "longquanyi/1",
     }
@@ -98,15 +99,15 @@ def test_longquanyi_inherits_from_the_nation_the_province_and_the_city() -> None
 @pytest.mark.parametrize(
     ("district", "chain"),
     [
-        ("510104", "nation/2+sichuan/1+chengdu/1"),
-        ("510302", "nation/2+sichuan/1"),
-        ("110105", "nation/2+beijing/1"),
-        ("120101", "nation/2+tianjin/1"),
-        ("120116", "nation/2+tianjin/1+binhai/1"),
-        ("330106", "nation/2+zhejiang/1"),
-        ("320211", "nation/2+jiangsu/1+wuxi/1"),
-        ("320102", "nation/2+jiangsu/1"),
-        ("440106", "nation/2"),
+        ("510104", "nation/4+sichuan/1+chengdu/1"),
+        ("510302", "nation/4+sichuan/1"),
+        ("110105", "nation/4+beijing/2"),
+        ("120101", "nation/4+tianjin/1"),
+        ("120116", "nation/4+tianjin/1+binhai/1"),
+        ("330106", "nation/4+zhejiang/1"),
+        ("320211", "nation/4+jiangsu/1+wuxi/1"),
+        ("320102", "nation/4+jiangsu/1"),
+        ("440106", "nation/4"),
     ],
 )
 def test_every_district_has_the_packs_of_its_prefix(district: str, chain: str) -> None:
@@ -142,6 +143,31 @@ def test_a_superseded_edition_still_explains_what_was_judged_by_it() -> None:
     for district in (LONGQUANYI, "120116", "320211"):
         judged = packs.pack_for(district, IN_FORCE)
         assert packs.of_edition(judged.edition) == judged
+
+
+def test_no_rule_is_in_force_before_the_year_that_its_source_is_numbered_with() -> None:
+    editions = packs.shipped()
+    nation_on = min(edition.effective_from for edition in editions if not edition.locality)
+    begins = {max(edition.effective_from, nation_on) for edition in editions}
+    ends = {edition.effective_to + timedelta(days=1) for edition in editions if edition.effective_to < date.max}
+    for on in begins | ends:
+        for district in {edition.locality.ljust(6, "0") for edition in editions}:
+            pack = packs.pack_for(district, on)
+            cited = [*pack.rules.values(), *([pack.school_year] if pack.school_year else [])]
+            numbered = [int(year) for each in cited for year in re.findall(r"〔(\d{4})〕", each.source)]
+            assert max(numbered) <= on.year, (pack.edition, on)
+
+
+@pytest.mark.parametrize(
+    ("on", "edition", "stated"),
+    [("2022-12-29", "nation/3", False), ("2025-04-30", "nation/3", False), ("2025-05-01", "nation/4", True)],
+)
+def test_what_the_judicial_interpretation_gives_holds_from_its_own_day(on: str, edition: str, stated: bool) -> None:
+    here = packs.pack_for("440106", date.fromisoformat(on))
+    assert here.edition == edition
+    assert [here.find(rule_id) is not None for rule_id in ("refund.cooling", "refund.transfer")] == [stated, stated]
+    assert ("法释" in here.rule("refund.price").source, here.rule("refund.price").choices) == (stated, {"own_reason": "pro_rata"})
+    assert "法释" not in packs.pack_for("110105", date.fromisoformat(on)).rule("records").source
 
 
 @pytest.mark.parametrize("unknown", ["", "nation", "nation/99", "nation/2+nowhere/1"])
@@ -203,7 +229,7 @@ def test_before_any_pack_nothing_can_be_judged() -> None:
 def test_what_would_be_under_another_pack() -> None:
     here = packs.pack_for(LONGQUANYI, IN_FORCE)
     stricter = stating("draft", "5101", "charge.cap")
-    assert here.under(stricter).edition == "nation/2+sichuan/1+draft/3+longquanyi/1"
+    assert here.under(stricter).edition == "nation/4+sichuan/1+draft/3+longquanyi/1"
     assert here.under(edition("draft", LONGQUANYI)).rule("charge.cap").title_zh == "上限"
 
 

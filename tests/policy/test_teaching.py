@@ -12,8 +12,8 @@ from app.clock import SHANGHAI
 from app.policy.catalogue import DayKind, Mode
 from app.policy.facts import ClassFacts
 from app.policy.findings import Finding, broken
-from app.policy.packs import CitedSchoolYear, Pack
-from app.policy.teaching import judge_sessions
+from app.policy.packs import CitedSchoolYear, Pack, of_edition
+from app.policy.teaching import judge_sessions, judge_subject
 from tests.policy.sales import NATION, named, refused_by, sale
 
 MONDAY = date(2026, 3, 2)
@@ -81,6 +81,18 @@ def test_subjects_are_taught_on_working_days(kind: DayKind, passed: bool) -> Non
     assert of(judge_sessions(NATION, replace(subject, days=None)), "time.subject") == []
 
 
+def test_days_that_the_calendar_does_not_know_are_said_and_the_others_judged() -> None:
+    subject = course("18:00-19:00", "18:00-19:00", kind="subject")
+    known = days(subject)
+    for left, kind in (({MONDAY: "rest"}, "rest"), ({MONDAY: "working"}, "working")):
+        judged, unknown, _ = [each for each in judge_sessions(NATION, replace(subject, days=left)) if each.rule == "time.subject"]
+        assert (judged.passed, judged.binding) == (kind == "working", True)
+        assert (unknown.passed, unknown.binding, unknown.value) == (False, False, "2026-03-03")
+        assert "工作日历还没有2026年，有1次课没有核对（2026-03-03）" in unknown.message_zh
+    assert of(judge_sessions(NATION, replace(subject, days={})), "time.subject") == [False, True]
+    assert of(judge_sessions(NATION, replace(subject, days=known)), "time.subject") == [True, True]
+
+
 def test_school_holidays_are_advice_until_their_dates_are_verified() -> None:
     summer = course("10:00-11:00", kind="subject", from_on=date(2026, 7, 20))
     summer = replace(summer, days={date(2026, 7, 20): "working"})
@@ -99,18 +111,49 @@ def test_school_holidays_may_go_over_the_turn_of_the_year() -> None:
 
 @pytest.mark.parametrize(
     ("facts", "unit"),
-    [({"certificate_covers": False}, "state"), ({"serving_school_teacher": True}, "state"), ({"certificate_to_on": MONDAY}, "date")],
+    [
+        ({"certificate_covers": False}, "state"),
+        ({"serving_school_teacher": True}, "state"),
+        ({"foreigner_abroad": True}, "state"),
+        ({"certificate_to_on": MONDAY}, "date"),
+    ],
 )
-def test_subject_teachers_are_certified_and_serve_no_school(facts: dict[str, object], unit: str) -> None:
+def test_subject_teachers_are_certified_serve_no_school_and_are_here_where_they_are_foreigners(facts: dict[str, object], unit: str) -> None:
     subject = course("18:00-19:00", "18:00-19:00", kind="subject", **facts)
     assert named(broken(judge_sessions(NATION, subject))) == [("staff.cert", unit)]
     assert broken(judge_sessions(NATION, replace(subject, kind="arts"))) == []
 
 
 def test_a_certified_teacher_passes_and_what_is_unknown_is_not_judged() -> None:
-    known = course("18:00-19:00", kind="subject", certificate_covers=True, certificate_to_on=MONDAY, serving_school_teacher=False)
-    assert of(judge_sessions(NATION, known), "staff.cert") == [True, True, True]
+    known = course("18:00-19:00", kind="subject", certificate_covers=True, certificate_to_on=MONDAY)
+    known = replace(known, serving_school_teacher=False, foreigner_abroad=False)
+    assert of(judge_sessions(NATION, known), "staff.cert") == [True, True, True, True]
     assert of(judge_sessions(NATION, course("18:00-19:00", kind="subject")), "staff.cert") == []
+
+
+def test_a_foreigner_abroad_is_named_as_such() -> None:
+    [abroad] = broken(judge_sessions(NATION, course("18:00-18:30", kind="subject", mode="online", foreigner_abroad=True)))
+    assert (abroad.rule, abroad.value, abroad.limit) == ("staff.cert", "abroad", "not_abroad")
+    assert abroad.message_zh == "不得聘请在境外的外籍人员"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "advised"),
+    [
+        ("arts", "数学", True),
+        ("science", "小学数学思维", True),
+        ("other", "剑桥英语", True),
+        ("sports", "道德与法治", True),
+        ("arts", "美术", False),
+        ("science", "编程", False),
+        ("subject", "数学", False),
+    ],
+)
+def test_a_school_subject_of_another_kind_of_institution_is_advice_to_the_officers(kind: str, subject: str, advised: bool) -> None:
+    findings = judge_subject(NATION, kind, subject)
+    assert [(each.rule, each.passed, each.value, each.limit) for each in findings] == [("inst.kind", False, subject, kind)] * advised
+    assert broken(findings) == []
+    assert judge_subject(of_edition("nation/2"), kind, subject) == []
 
 
 def test_what_forbids_the_class_forbids_its_sale() -> None:

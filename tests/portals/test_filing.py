@@ -32,6 +32,7 @@ def filing(office: Office, **changed: Any) -> dict[str, Any]:
         "listed_price_fen": 24_000,
         "seats": 5,
         "materials": ["思维训练（上册）"],
+        "campus_id": str(office.campus_id),
         "room": "201",
         "sessions": [{"starts_at": starts.isoformat(), "ends_at": ends.isoformat()} for starts, ends in sessions],
     } | changed
@@ -58,7 +59,10 @@ async def test_a_filing_goes_from_the_institution_over_an_officer_to_the_public(
     assert (waiting["id"], waiting["materials"], waiting["listed_price_fen"]) == (class_id, ["思维训练（上册）"], 24_000)
     detail = await officer.get(f"/classes/{class_id}")
     assert [each["number"] for each in detail["sessions"]] == [1, 2]
-    assert {finding["rule"] for finding in detail["findings"]} == {"time.end"}
+    assert {finding["rule"] for finding in detail["findings"]} == {"time.end", "inst.kind"}
+    hidden = "科目“数学”按名称属于学科类，本机构不是学科类机构"
+    assert hidden in shown(await officer.page(f"/classes/{class_id}"))
+    assert hidden not in shown(await desk.page(f"/classes/{class_id}"))
     assert detail["judged_by"].startswith("nation/")
 
     assert problem_of(await officer.post(f"/classes/{class_id}/approve", {"reason": " "}, "k1"))[0] == 422
@@ -71,7 +75,7 @@ async def test_a_filing_goes_from_the_institution_over_an_officer_to_the_public(
     assert (public["mode"], public["room"], public["listed_price_fen"], public["lesson_minutes"]) == ("onsite", "201", 24_000, 60)
     page = shown((await anybody.get(f"/classes/{class_id}")).text)
     for words in (
-        "线下 · 201",
+        "线下 · 主校区 · 201",
         "思维训练（上册）",
         "公示总价 ¥240.00",
         "实收总价 ¥200.00",
@@ -121,7 +125,7 @@ async def test_a_pattern_becomes_a_schedule_that_keeps_public_holidays_free(desk
 async def test_a_check_says_what_filing_would_and_keeps_nothing(desks: Desks, office: Office) -> None:
     desk = await desks.institution(office.institution)
     checked = await desk.post("/class-checks", filing(office))
-    assert (checked.status_code, [finding["rule"] for finding in checked.json()["findings"]]) == (200, ["time.end"])
+    assert (checked.status_code, [finding["rule"] for finding in checked.json()["findings"]]) == (200, ["time.end", "inst.kind"])
     late = [dict(zip(("starts_at", "ends_at"), (at(MONDAY, "20:00", "21:00")[n].isoformat() for n in (0, 1)), strict=True))]
     refused = await desk.post("/class-checks", filing(office, sessions=late))
     assert problem_of(refused) == (422, "registry.rule")
@@ -136,7 +140,8 @@ async def test_an_impossible_filing_is_refused_by_field(desks: Desks, office: Of
     for changes, status, code, field in (
         ({"listed_price_fen": 19_999}, 400, "registry.listed_price_fen_invalid", "listed_price_fen"),
         ({"sessions": [sound[0], sound[0]]}, 400, "registry.sessions_invalid", "sessions"),
-        ({"mode": "online"}, 400, "registry.room_invalid", "room"),
+        ({"mode": "online", "campus_id": None}, 400, "registry.room_invalid", "room"),
+        ({"campus_id": None}, 400, "registry.campus_id_invalid", "campus_id"),
         ({"campus_id": str(uuid4())}, 404, "registry.campus_not_found", "campus_id"),
         ({"lesson_minutes": 61}, 400, "registry.lesson_minutes_invalid", "lesson_minutes"),
     ):
@@ -185,6 +190,7 @@ async def test_the_same_by_the_pages(desks: Desks, office: Office, world: World)
         "subject": "书法",
         "teacher_id": str(office.teacher.id),
         "mode": "onsite",
+        "campus_id": str(office.campus_id),
         "room": "201",
         "price": "200",
         "listed_price": "240",

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from app import clock
-from app.registry import teachers
+from app.registry import institutions, teachers
 from app.registry.models import Institution, Teacher
 from app.settlement import jobs as settlement_jobs
 from tests.portals.desks import Desks
@@ -17,12 +17,16 @@ async def teacher_of(world: World, institution: Institution) -> Teacher:
         return await teachers.create_teacher(session, institution.id, "周老师", f"C-{uuid4().hex[:8]}", "书法")
 
 
-def class_of(teacher: Teacher) -> dict[str, Any]:
+async def class_of(world: World, institution: Institution) -> dict[str, Any]:
     """A sound request for a new class of three meetings."""
+    teacher = await teacher_of(world, institution)
+    async with world.district.reading() as session:
+        [campus] = await institutions.campuses(session, institution.id)
     first = clock.now() + timedelta(days=1)
     days = [first + timedelta(weeks=week) for week in range(3)]
     return {
         "teacher_id": str(teacher.id),
+        "campus_id": str(campus.id),
         "name": "硬笔书法",
         "subject": "书法",
         "price_fen": 100_000,
@@ -77,7 +81,7 @@ async def test_a_stranger_in_the_attendance_changes_nothing(desks: Desks, world:
 async def test_a_class_is_filed_with_its_schedule(desks: Desks, world: World) -> None:
     institution = await world.institution()
     desk = await desks.institution(institution)
-    opened = await desk.post("/classes", class_of(await teacher_of(world, institution)))
+    opened = await desk.post("/classes", await class_of(world, institution))
     assert opened.status_code == 201
     made = opened.json()
     assert (made["price_fen"], made["lesson_count"], made["seats_left"], made["status"]) == (100_000, 3, 12, "filed")
@@ -89,7 +93,7 @@ async def test_a_class_is_filed_with_its_schedule(desks: Desks, world: World) ->
 
 async def test_a_price_is_whole_positive_fen(desks: Desks, world: World) -> None:
     institution = await world.institution()
-    desk, sound = await desks.institution(institution), class_of(await teacher_of(world, institution))
+    desk, sound = await desks.institution(institution), await class_of(world, institution)
     for price_fen in (0, -1, 100.5, "100", True, 10**13 + 1, 10**40, None):
         refused = await desk.post("/classes", sound | {"price_fen": price_fen})
         assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid"), price_fen
@@ -110,7 +114,7 @@ UNSOUND = (
 
 async def test_an_unsound_class_is_refused(desks: Desks, world: World) -> None:
     institution = await world.institution()
-    desk, sound = await desks.institution(institution), class_of(await teacher_of(world, institution))
+    desk, sound = await desks.institution(institution), await class_of(world, institution)
     for changes, status, code in UNSOUND:
         refused = await desk.post("/classes", sound | changes)
         assert (refused.status_code, refused.json()["code"]) == (status, code), changes

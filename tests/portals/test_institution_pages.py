@@ -120,11 +120,12 @@ async def enter_teacher(desk: Desk) -> str:
     return (await desk.get("/teachers"))["items"][0]["id"]
 
 
-def class_form(teacher_id: str) -> dict[str, Any]:
+async def class_form(desk: Desk) -> dict[str, Any]:
     return {
         "name": "周末书法",
         "subject": "书法",
-        "teacher_id": teacher_id,
+        "teacher_id": await enter_teacher(desk),
+        "campus_id": (await desk.get("/profile"))["campuses"][0]["id"],
         "price": "1,200.50",
         "lesson_count": "4",
         "seats": "10",
@@ -138,7 +139,7 @@ def class_form(teacher_id: str) -> dict[str, Any]:
 async def test_a_class_is_filed_by_its_weekly_timetable(desks: Desks, world: World) -> None:
     await world.wait_until(clock.now().replace(year=2030, month=5, day=20))
     desk = await desks.institution(await world.institution())
-    answer = await desk.submit("/classes", class_form(await enter_teacher(desk)))
+    answer = await desk.submit("/classes", await class_form(desk))
     assert "班课已提交备案" in await desk.told(answer)
     [made] = (await desk.get("/classes"))["items"]
     assert (made["price_fen"], made["lesson_count"], made["seats"]) == (120_050, 4, 10)
@@ -159,13 +160,14 @@ REFUSED = (
     ({"starts_at": "25:00"}, "请填写上课时间"),
     ({"ends_at": "08:00"}, "下课时间须晚于上课时间"),
     ({"teacher_id": "somebody"}, "没有这位教师"),
+    ({"campus_id": ""}, "线下班级须选择校区"),
 )
 
 
 async def test_a_refused_class_form_comes_back_as_it_was(desks: Desks, world: World) -> None:
     await world.wait_until(clock.now().replace(year=2030, month=5, day=20))
     desk = await desks.institution(await world.institution())
-    sound = class_form(await enter_teacher(desk))
+    sound = await class_form(desk)
     for changes, said in REFUSED:
         answer = await desk.submit("/classes", sound | changes)
         assert 400 <= answer.status_code < 500, changes

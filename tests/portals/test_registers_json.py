@@ -255,7 +255,7 @@ async def test_a_teachers_certificate_and_photo_are_shown_to_parents(desks: Desk
     assert problem_of(await desk.api.put(f"{path}/photo", content=b"x" * 4_000_000)) == (413, "request.too_large")
     [shown] = (await public.get(f"{PUBLIC}/institutions/{institution.id}/teachers")).json()["items"]
     assert (shown["certificate_no"], shown["certificate_subject"], shown["has_photo"]) == ("20251001", "数学、物理", True)
-    assert "serving_school_teacher" not in shown
+    assert not {"serving_school_teacher", "foreigner_abroad"} & set(shown)
     photo = await public.get(f"{PUBLIC}/teachers/{made['id']}/photo.jpg")
     assert (photo.status_code, photo.headers["content-type"], photo.headers["x-content-type-options"]) == (200, "image/jpeg", "nosniff")
     assert len(photo.content) <= 204_800
@@ -273,4 +273,6 @@ async def test_a_teachers_certificate_and_photo_are_shown_to_parents(desks: Desk
     officer = await desks.officer()
     marked = await decide(officer, f"/teachers/{made['id']}/serving", serving=True)
     assert marked.json()["serving_school_teacher"] is True
+    abroad = await decide(officer, f"/teachers/{made['id']}/abroad", abroad=True)
+    assert (abroad.json()["foreigner_abroad"], abroad.json()["serving_school_teacher"]) == (True, True)
     assert [each["id"] for each in (await officer.get(f"/institutions/{institution.id}/teachers"))["items"]] == [made["id"]]

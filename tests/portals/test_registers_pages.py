@@ -130,6 +130,7 @@ async def test_an_officer_decides_on_the_entry_page(desks: Desks, world: World) 
         [teacher] = await registry.teachers(session, institution.id)
     licence = {"licence_no": "新证", "licence_issuer": "教育局", "licence_scope": "美术", "licence_from_on": "2021-01-01"}
     serving = {"institution_id": str(institution.id), "serving": "yes", "reason": "教育局名册"}
+    abroad = {"institution_id": str(institution.id), "abroad": "yes", "reason": "出入境记录"}
     steps: tuple[tuple[str, dict[str, Any], str], ...] = (
         (f"{base}/listing", {"listing": "black", "reason": "卷款嫌疑"}, "名单已更新"),
         (f"{base}/listing", {"listing": "black", "reason": "再列"}, "名单状态没有变化"),
@@ -142,9 +143,14 @@ async def test_an_officer_decides_on_the_entry_page(desks: Desks, world: World) 
         (f"{base}/status", {"status": "suspended", "reason": "检查"}, "机构状态已更新"),
         (f"{base}/contact", {"reason": " "}, "理由须为"),
         (f"/teachers/{teacher.id}/serving", serving, "教师标记已更新"),
+        (f"/teachers/{teacher.id}/abroad", abroad, "教师标记已更新"),
     )
     for path, form, told in steps:
         assert told in await officer.told(await officer.submit(path, form, page)), path
+    assert 'name="abroad" value="no"' in await officer.page(f"{base}/entry")
+    desk = await desks.institution(institution)
+    for page_of_teachers in ("/teachers", f"/teachers/{teacher.id}"):
+        assert "在境外的外籍人员" in await desk.page(page_of_teachers)
     for path, form, told in (
         ("licence", licence | {"licence_to_on": "2022-01-01", "reason": "换证的依据"}, "办学许可证已过期"),
         ("licence", licence | {"licence_to_on": "明年", "reason": "换证的依据"}, "请填写许可证截止日期"),
@@ -174,6 +180,8 @@ async def test_campuses_and_contact_are_kept_by_forms(desks: Desks, world: World
     )
     async with world.district.reading() as session:
         entered = (await registry.entry(session, institution.id)).campuses[1]
+    waiting = await (await desks.officer()).page(f"/institutions/{institution.id}/entry")
+    assert all(said in waiting for said in ("待核定：新增校区", "东校区", "退回，关闭校区"))
     for step, form, told in (
         ("lease", {"lease_ends_on": FAR_OFF}, "租赁期限已更新"),
         ("closing", {}, "校区已关闭"),

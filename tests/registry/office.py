@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.clock import SHANGHAI
-from app.registry import class_sessions, classes, institutions, teachers
+from app.registry import changes, class_sessions, classes, institutions, teachers
+from app.registry import institution_queries as registry
 from app.registry.clashes import Meeting
 from app.registry.courses import Course
 from app.registry.models import Campus, ClassSession, Institution, Teacher, TrainingClass
@@ -24,20 +25,22 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Office:
-    """Somebody at an institution, with one teacher."""
+    """Somebody at an institution, with one teacher and one campus."""
 
     world: World
     institution: Institution
     teacher: Teacher
+    campus_id: UUID
 
     @property
     def staff(self) -> InstitutionStaff:
         return self.world.staff(self.institution)
 
     def draft(self, **changed: object) -> ClassDraft:
-        """A class of an hour each on Monday and Tuesday at ten."""
+        """A class of an hour each on Monday and Tuesday at ten, on site at the campus."""
         sessions = [at(MONDAY + timedelta(days=n), "10:00", "11:00") for n in range(2)]
-        sound = ClassDraft(self.teacher.id, "数学思维", "数学", 20_000, 2, 5, sessions)
+        place = None if changed.get("mode") == "online" else self.campus_id
+        sound = ClassDraft(self.teacher.id, "数学思维", "数学", 20_000, 2, 5, sessions, campus_id=place)
         drafted = replace(sound, **changed)  # type: ignore[arg-type]
         return replace(drafted, lesson_count=len(drafted.sessions)) if "lesson_count" not in changed else drafted
 
@@ -55,7 +58,10 @@ class Office:
 
     async def campus(self, name: str) -> Campus:
         async with self.world.district.transaction() as session:
-            return await institutions.add_campus(session, self.staff, CampusDraft(name, "龙泉驿区公园路 1 号"))
+            campus = await changes.add_campus(session, self.staff, CampusDraft(name, "龙泉驿区公园路 1 号"))
+            [added] = await registry.changes(session, institution_id=self.institution.id, status="proposed")
+            await changes.confirm(session, self.world.officer(), added.id, "租赁合同属实")
+            return campus
 
     async def approve(self, course: Course, reason: str = "材料齐全") -> TrainingClass:
         async with self.world.district.transaction() as session:
@@ -96,7 +102,8 @@ async def found_office(world: World, kind: str = "arts", stage: str | None = Non
     institution = await world.institution(kind=kind, stage=stage)
     async with world.district.transaction() as session:
         teacher = await teachers.create_teacher(session, institution.id, "李老师", f"C-{next(_numbers)}", "数学")
-    return Office(world, institution, teacher)
+        [campus] = await institutions.campuses(session, institution.id)
+    return Office(world, institution, teacher, campus.id)
 
 
 def at(day: date, starts: str, ends: str) -> tuple[datetime, datetime]:

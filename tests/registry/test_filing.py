@@ -14,7 +14,7 @@ from app.contracts import queries as contracts
 from app.db import District
 from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
 from app.policy.packs import Pack, pack_for
-from app.registry import classes, judging, teachers
+from app.registry import classes, institutions, judging, teachers
 from app.registry.models import Institution, TrainingClass
 from tests.locality import stating
 from tests.registry.office import MONDAY, Office, at, found_office
@@ -59,7 +59,7 @@ async def test_a_filed_class_enrols_once_an_officer_has_approved_it(office: Offi
     assert (filed.status, filed.decided_at, filed.listed_price_fen) == ("filed", None, 25_000)
     assert filed.materials == ["思维训练（上册）", "练习册"]
     assert filed.judged_by is not None
-    assert [finding["rule"] for finding in filed.findings if not finding["passed"]] == []
+    assert [(finding["rule"], finding["binding"]) for finding in filed.findings if not finding["passed"]] == [("inst.kind", False)]
     assert filed.lesson_minutes == 60
     parent = await world.parent()
     with pytest.raises(Refused) as refusal:
@@ -150,6 +150,15 @@ async def test_an_unsound_filing_names_its_field(office: Office, field: str, cha
     assert refusal.facts["field"] == field
 
 
+async def test_on_site_is_at_a_campus_where_the_institution_has_any(office: Office, district: District) -> None:
+    refusal = await refused(office, campus_id=None)
+    assert (refusal.code, refusal.facts["field"]) == ("registry.campus_id_invalid", "campus_id")
+    await office.file(mode="online", sessions=[at(MONDAY, "19:00", "19:30")])
+    async with district.transaction() as session:
+        await institutions.close_campus(session, office.staff, office.campus_id)
+    await office.file(campus_id=None)
+
+
 async def test_teacher_and_campus_are_the_institutions_own(office: Office, world: World) -> None:
     neighbour = await found_office(world)
     theirs = await neighbour.campus("东校区")
@@ -191,6 +200,14 @@ async def test_a_subject_is_taught_by_who_is_certified_for_it(subject_office: Of
     async with district.transaction() as session:
         await teachers.mark_serving(session, subject_office.world.officer(), subject_office.teacher.id, True, "举报属实")
     assert [rule for rule, *_ in await broken_rules(subject_office)] == ["staff.cert"]
+
+
+async def test_a_subject_is_not_taught_by_a_foreigner_who_is_abroad(subject_office: Office, office: Office, district: District) -> None:
+    for at_school in (subject_office, office):
+        async with district.transaction() as session:
+            await teachers.mark_abroad(session, at_school.world.officer(), at_school.teacher.id, True, "出入境记录")
+    assert await broken_rules(subject_office) == [("staff.cert", "abroad", "not_abroad")]
+    await office.file()
 
 
 async def test_nobody_files_with_a_teacher_who_will_have_left(office: Office, district: District) -> None:

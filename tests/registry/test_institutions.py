@@ -21,7 +21,7 @@ from app.registry import institution_queries as registry
 from app.registry.applications import ApplicationDraft
 from app.registry.changes import ChangeDraft
 from app.registry.institutions import CheckDraft
-from app.registry.models import Institution, InstitutionApplication
+from app.registry.models import Campus, Institution, InstitutionApplication
 from app.registry.rules import CampusDraft, ClassDraft, Contact, InstitutionDraft, Licence
 from app.security import Staff
 from app.settlement import jobs as settlement_jobs
@@ -47,6 +47,11 @@ async def waiting_change(world: World, institution: Institution) -> registry.Cha
     async with world.district.reading() as session:
         [found] = await registry.changes(session, institution_id=institution.id, status="proposed")
     return found
+
+
+async def add_campus(world: World, institution: Institution, name: str) -> Campus:
+    async with world.district.transaction() as session:
+        return await changes.add_campus(session, world.staff(institution), CampusDraft(name, "东路 1 号"))
 
 
 async def now(world: World, institution: Institution) -> Institution:
@@ -423,7 +428,7 @@ async def test_campuses_open_lease_and_close(world: World, district: District) -
     institution, other = await world.institution(), await world.institution()
     staff, lease = world.staff(institution), clock.today() + timedelta(days=400)
     async with district.transaction() as session:
-        campus = await institutions.add_campus(session, staff, CampusDraft(" 东校区 ", "东路 1 号", None, 200))
+        campus = await changes.add_campus(session, staff, CampusDraft(" 东校区 ", "东路 1 号", None, 200))
         await institutions.extend_lease(session, staff, campus.id, lease)
     async with district.reading() as session:
         assert [(each.name, each.lease_ends_on) for each in await institutions.campuses(session, institution.id)][1:] == [("东校区", lease)]
@@ -438,3 +443,53 @@ async def test_campuses_open_lease_and_close(world: World, district: District) -
     with pytest.raises(NotFound):
         async with district.transaction() as session:
             await institutions.extend_lease(session, staff, campus.id, lease)
+
+
+async def test_an_added_campus_pauses_sales_until_an_officer_has_confirmed_address_and_coverage(world: World, district: District) -> None:
+    institution, officer = await world.institution(), world.officer()
+    training_class, parent = await world.training_class(institution), await world.parent()
+    campus = await add_campus(world, institution, "东校区")
+    with pytest.raises(Refused) as refusal:
+        await world.sign(parent, training_class)
+    assert [finding["rule"] for finding in refusal.value.facts["findings"]] == ["inst.paused"]
+    assert (await now(world, institution)).sales_pause_reason == "新增校区，待监管部门核实"
+    async with district.reading() as session:
+        [told] = await registry.changes(session, status="proposed")
+    assert (told.institution_id, told.kind, told.campus_name, told.old_value) == (institution.id, "campus_address", "东校区", None)
+    assert (told.new_value, told.reason) == (campus.address, "新增校区")
+    with pytest.raises(Conflict) as waiting:
+        await add_campus(world, institution, "西校区")
+    assert waiting.value.code == "registry.change_waiting"
+    with pytest.raises(Refused) as undecided:
+        async with district.transaction() as session:
+            await confirm_coverage(session, officer, institution.id, "没有预收费")
+    assert undecided.value.code == "registry.change_undecided"
+
+    async with district.transaction() as session:
+        await changes.confirm(session, officer, told.id, "租赁合同属实")
+        await confirm_coverage(session, officer, institution.id, "没有预收费")
+    await world.sign(parent, training_class)
+    async with district.transaction() as session:
+        await institutions.close_campus(session, world.staff(institution), campus.id)
+    assert (await now(world, institution)).sales_paused_at is None
+
+
+async def test_an_added_campus_that_an_officer_does_not_confirm_is_closed(world: World, district: District) -> None:
+    institution, officer = await world.institution(), world.officer()
+    campus = await add_campus(world, institution, "东校区")
+    async with district.transaction() as session:
+        teacher = await teachers.create_teacher(session, institution.id, "李老师", "CERT-1", "美术")
+        first = clock.day_bounds(clock.today() + timedelta(days=7))[0] + timedelta(hours=10)
+        draft = ClassDraft(teacher.id, "创意美术", "美术", 10_000, 1, 5, [(first, first + timedelta(hours=1))], campus_id=campus.id)
+        filed = (await classes.file_class(session, world.staff(institution), draft)).training_class
+    change = await waiting_change(world, institution)
+    with pytest.raises(Refused) as refusal:
+        async with district.transaction() as session:
+            await changes.refuse(session, officer, change.id, "没有租赁合同")
+    assert refusal.value.code == "registry.campus_in_use"
+    async with district.transaction() as session:
+        await classes.refuse_class(session, officer, filed.id, "校区不属实")
+        await changes.refuse(session, officer, change.id, "没有租赁合同")
+    async with district.reading() as session:
+        assert [each.name for each in await institutions.campuses(session, institution.id)] == ["主校区"]
+    assert (await now(world, institution)).sales_paused_at is not None

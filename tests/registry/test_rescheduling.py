@@ -160,14 +160,14 @@ async def test_rules_and_clashes_hold_for_a_move_as_for_a_filing(office: Office,
         (Meeting(*at(FRIDAY, "19:31", "20:31"), office.teacher.id), "registry.rule"),
         (Meeting(*at(MONDAY + timedelta(days=120), "10:00", "11:00"), office.teacher.id), "registry.rule"),
         (Meeting(*friday, busy.id), "registry.teacher_taken"),
-        (Meeting(*friday, office.teacher.id, room="礼堂"), "registry.room_taken"),
+        (Meeting(*friday, office.teacher.id, office.campus_id, "礼堂"), "registry.room_taken"),
         (Meeting(*tuesday, busy.id), "registry.class_taken"),
         (Meeting(*tuesday, office.teacher.id), "registry.class_taken"),
         (Meeting(*friday, uuid4()), "registry.teacher_not_found"),
         (Meeting(*friday, office.teacher.id, campus_id=uuid4()), "registry.campus_not_found"),
         (Meeting(*friday[::-1], office.teacher.id), "registry.sessions_invalid"),
         (Meeting(*at(MONDAY - timedelta(days=7), "10:00", "11:00"), office.teacher.id), "registry.sessions_invalid"),
-        (Meeting(row.starts_at, row.ends_at, office.teacher.id, room="201"), "registry.session_unchanged"),
+        (Meeting(row.starts_at, row.ends_at, office.teacher.id, office.campus_id, "201"), "registry.session_unchanged"),
     ):
         assert await code_of(office.change(row, planned)) == code, planned
     await office.move(row, FRIDAY, "13:00", "14:00")

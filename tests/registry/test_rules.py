@@ -55,6 +55,12 @@ def refused_field(check: object, *args: object) -> str:
     return str(field)
 
 
+def test_subject_training_states_the_stage_that_its_prices_go_by() -> None:
+    assert refused_field(rules.check_institution, institution(kind="subject"), TODAY) == "stage"
+    assert rules.check_institution(institution(kind="subject", stage="middle"), TODAY).stage == "middle"
+    assert rules.check_institution(institution(kind="arts"), TODAY).stage is None
+
+
 def test_a_sound_institution_is_cleaned() -> None:
     checked = rules.check_institution(institution(name=" 龙泉驿小画家 ", credit_code="91110000 600037341l"), TODAY)
     assert (checked.name, checked.credit_code, checked.supervised_no) == ("龙泉驿小画家", "91110000600037341L", "6200000000000001")

@@ -1,14 +1,17 @@
 """The register of teachers: certificates, employment, the mark of serving school teachers, photos, and who may teach what."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.audit import AuditEntry
@@ -19,9 +22,11 @@ from app.registry import institution_queries as registry
 from app.registry import photos, teachers
 from app.registry.models import Institution, Teacher
 from app.registry.teachers import Employment, check_may_teach, covers
+from app.security import SupervisionStaff
 from tests.world import World
 
 ON = date(2026, 3, 3)
+Mark = Callable[[AsyncSession, SupervisionStaff, UUID, bool, str], Awaitable[Teacher]]
 
 
 def teacher(**changed: Any) -> Teacher:
@@ -131,17 +136,27 @@ async def test_an_entry_is_edited_by_its_own_institution_and_leaving_ends_it(wor
     assert edited.facts == {"changed": ["certificate_subject", "certificate_to_on", "employed_from_on"]}
 
 
-async def test_an_officer_marks_a_serving_school_teacher(world: World, district: District) -> None:
+@pytest.mark.parametrize(
+    ("mark", "action", "fact"),
+    [
+        (teachers.mark_serving, "registry.serving_teacher_marked", "serving"),
+        (teachers.mark_abroad, "registry.foreigner_abroad_marked", "abroad"),
+    ],
+)
+async def test_an_officer_marks_who_may_not_teach(world: World, district: District, mark: Mark, action: str, fact: str) -> None:
     row, officer = await entered(world, await world.institution()), world.officer()
-    for serving in (True, False):
+    for marked in (True, False):
         async with district.transaction() as session:
-            await teachers.mark_serving(session, officer, row.id, serving, "教育局名册")
+            await mark(session, officer, row.id, marked, "教育局名册")
         with pytest.raises(Conflict):
             async with district.transaction() as session:
-                await teachers.mark_serving(session, officer, row.id, serving, "再标一次")
+                await mark(session, officer, row.id, marked, "再标一次")
     with pytest.raises(NotFound):
         async with district.transaction() as session:
-            await teachers.mark_serving(session, officer, uuid7(), True, "查无此人")
+            await mark(session, officer, uuid7(), True, "查无此人")
+    async with district.reading() as session:
+        told = await session.scalars(select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id))
+        assert [(each.reason, each.facts) for each in told] == [("教育局名册", {fact: True}), ("教育局名册", {fact: False})]
 
 
 def picture(size: tuple[int, int] = (1200, 1600), form: str = "JPEG", **options: Any) -> bytes:

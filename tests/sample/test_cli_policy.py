@@ -59,14 +59,14 @@ async def test_a_pack_is_tried_beside_the_shipped_ones(operator: Operator, tmp_p
 
 async def test_every_value_is_shown_with_where_it_comes_from(operator: Operator) -> None:
     printed = await operator.done("policy", "show", "--district", "510112", "--on", "2026-03-02")
-    assert printed.startswith("510112 2026-03-02 nation/2+sichuan/1+chengdu/1+longquanyi/1\n")
+    assert printed.startswith("510112 2026-03-02 nation/4+sichuan/1+chengdu/1+longquanyi/1\n")
     for line in (
-        "charge.span.lesson = 60 课时　[nation/2] B 教监管函〔2021〕2号",
+        "charge.span.lesson = 60 课时　[nation/4] B 教监管函〔2021〕2号",
         "charge.advance.lesson = 20 课时　[chengdu/1] C 成都市有关规定（转载）",
-        "charge.loan = 不得使用培训贷为未成年人缴费　[nation/2] B 教监管函〔2021〕2号",
-        "time.end.onsite = 20:30　[nation/2] S 龙泉驿区“1+2+1”监管的依据文件",
-        "custody.coverage.bps = 100.00%　[nation/2] S",
-        "school_year.秋季学期 = 09-01　[nation/2] U",
+        "charge.loan = 不得使用培训贷为未成年人缴费　[nation/4] B 教监管函〔2021〕2号",
+        "time.end.onsite = 20:30　[nation/4] S 龙泉驿区“1+2+1”监管的依据文件",
+        "custody.coverage.bps = 100.00%　[nation/4] S",
+        "school_year.秋季学期 = 09-01　[nation/4] U",
     ):
         assert f"\n{line}" in printed
     assert "release.silence.workday = 7 个工作日　[zhejiang/1] D 浙江省有关规定的征求意见稿（仅供参考）" in (

@@ -92,7 +92,7 @@ class ClassInput(BaseModel):
     ] = None
     seats: Annotated[int, Field(strict=True, ge=1, le=MAX_SEATS, description="Also the class size that guide prices go by")]
     materials: Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=MAX_MATERIALS)] = []
-    campus_id: UUID | None = None
+    campus_id: Annotated[UUID | None, Field(description="Required on site where the institution has a campus")] = None
     room: Room | None = None
     most_unpaid: Annotated[
         int, Field(strict=True, ge=0, le=MOST_UNPAID, description="Lessons that may be taught and not paid yet; 0: only paid in advance")

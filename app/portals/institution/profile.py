@@ -65,8 +65,8 @@ async def set_contact(body: ContactFields, caller: InstitutionCaller, session: W
 
 @api.post("/campuses", status_code=201, summary="Enter a campus")
 async def add_campus(body: CampusFields, caller: InstitutionCaller, session: Write) -> CampusItem:
-    """Its address can later be changed by a proposal only."""
-    return CampusItem.model_validate(await institutions.add_campus(session, caller, body.draft()))
+    """New sales pause at once, until an officer has confirmed the address and that the parents' money is covered."""
+    return CampusItem.model_validate(await changes.add_campus(session, caller, body.draft()))
 
 
 @api.put("/campuses/{campus_id}/lease", summary="Say how long a campus is leased")
@@ -132,10 +132,10 @@ async def enter_campus(
 
     async def act(session: AsyncSession) -> None:
         lease = typed_date(lease_ends_on, "lease_ends_on", "租赁到期日") if lease_ends_on.strip() else None
-        await institutions.add_campus(session, caller, CampusDraft(campus_name, campus_address, lease))
+        await changes.add_campus(session, caller, CampusDraft(campus_name, campus_address, lease))
 
     typed = {"campus_name": campus_name, "campus_address": campus_address, "lease_ends_on": lease_ends_on}
-    return await _carry_out(request, caller, home, act, "校区已登记", typed)
+    return await _carry_out(request, caller, home, act, "校区已登记，核定前暂停招生收费", typed)
 
 
 @pages.post("/campuses/{campus_id}/lease")

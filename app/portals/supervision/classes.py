@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts import queries as contracts
+from app.policy.packs import BINDING
 from app.portals.edge import Home, Once, OncePerKey, Read, SupervisionCaller
 from app.portals.fields import Listed, PageByTime, PathId, listed
 from app.portals.pages import render
@@ -141,11 +142,13 @@ async def class_list(
 async def class_page(request: Request, class_id: PathId, caller: SupervisionCaller, session: Read) -> Response:
     """What was filed, what the rules say about it, its schedule, and the decision that it waits for."""
     view = (await contracts.offer(session, class_id)).view
+    filed = await session.get_one(TrainingClass, class_id)
     return render(
         request,
         "supervision/class.html",
         view=view,
-        filed=await session.get_one(TrainingClass, class_id),
+        filed=filed,
+        advice=_advice(filed.findings),
         schedule=await _schedule(session, view.institution_id, class_id),
         changes=await changes_of_class(session, class_id),
     )
@@ -172,6 +175,11 @@ async def _decided(decision: Decision, class_id: UUID, body: ReasonInput, caller
     async with once.transaction() as session:
         decided = await _DECIDE[decision](session, caller, class_id, body.reason)
         return await once.answer(ClassDecision(id=class_id, status=decided.status, decision_reason=decided.decision_reason or ""))
+
+
+def _advice(findings: list[dict[str, Any]]) -> list[str]:
+    """What a good source lets an officer look into, though it forbids nothing by itself."""
+    return [each["message_zh"] for each in findings if not each["passed"] and not each.get("binding", True) and each["grade"] in BINDING]
 
 
 async def _schedule(session: AsyncSession, institution_id: UUID, class_id: UUID) -> list[registry.ClassSessionView]:

@@ -198,7 +198,7 @@ async def decide_change(
     async def act(session: AsyncSession) -> None:
         await (changes.confirm if decision == "confirm" else changes.refuse)(session, caller, change_id, reason)
 
-    return await carry_out(home, act, back=back, done="变更已核定" if decision == "confirm" else "变更已退回，登记不变")
+    return await carry_out(home, act, back=back, done="变更已核定" if decision == "confirm" else "变更已退回")
 
 
 @router.post("/teachers/{teacher_id}/serving")
@@ -214,6 +214,23 @@ async def mark_serving(
 
     async def act(session: AsyncSession) -> None:
         await teachers.mark_serving(session, caller, teacher_id, serving == "yes", reason)
+
+    return await carry_out(home, act, back=_page_of(institution_id), done="教师标记已更新")
+
+
+@router.post("/teachers/{teacher_id}/abroad")
+async def mark_abroad(
+    teacher_id: PathId,
+    caller: SupervisionCaller,
+    home: Home,
+    institution_id: Annotated[PathId, Form()],
+    abroad: Annotated[Literal["yes", "no"], Form()],
+    reason: Words = "",
+) -> Response:
+    """Mark a foreigner who is abroad, or take the mark back."""
+
+    async def act(session: AsyncSession) -> None:
+        await teachers.mark_abroad(session, caller, teacher_id, abroad == "yes", reason)
 
     return await carry_out(home, act, back=_page_of(institution_id), done="教师标记已更新")
 

@@ -54,6 +54,12 @@ class ServingInput(ReasonInput):
     serving: Annotated[bool, Field(strict=True)]
 
 
+class AbroadInput(ReasonInput):
+    """Whether a teacher is a foreigner who is abroad (在境外的外籍人员)."""
+
+    abroad: Annotated[bool, Field(strict=True)]
+
+
 class ContactView(BaseModel):
     """Whom to call, in clear; the look-up stands in the audit trail."""
 
@@ -181,7 +187,7 @@ async def confirm_change(
 
 @router.post("/changes/{change_id}/refuse", summary="Leave the entry as it is")
 async def refuse_change(change_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> EntryView:
-    """Sales stay paused until coverage is confirmed."""
+    """Sales stay paused until coverage is confirmed. A campus that was added is closed."""
     async with once.transaction() as session:
         decided = await changes.refuse(session, caller, change_id, body.reason)
         return await once.answer(EntryView.of(await registry.entry(session, decided.institution_id)))
@@ -199,4 +205,12 @@ async def mark_serving(teacher_id: PathId, body: ServingInput, caller: Supervisi
     """No class can be filed with one."""
     async with once.transaction() as session:
         marked = await teachers.mark_serving(session, caller, teacher_id, body.serving, body.reason)
+        return await once.answer(TeacherItem.model_validate(await registry.teacher(session, marked.institution_id, teacher_id)))
+
+
+@router.post("/teachers/{teacher_id}/abroad", summary="Mark a foreigner who is abroad")
+async def mark_abroad(teacher_id: PathId, body: AbroadInput, caller: SupervisionCaller, once: Once) -> TeacherItem:
+    """No class of a school subject can be filed or sold with one."""
+    async with once.transaction() as session:
+        marked = await teachers.mark_abroad(session, caller, teacher_id, body.abroad, body.reason)
         return await once.answer(TeacherItem.model_validate(await registry.teacher(session, marked.institution_id, teacher_id)))
