@@ -13,7 +13,7 @@ from app.audit import AuditEntry
 from app.bulk import exports
 from app.bulk.workbooks import EXCEL
 from app.portals.supervision import register_exports
-from app.registry import families, institutions, teachers
+from app.registry import changes, families, institutions, teachers
 from app.registry.institutions import CheckDraft
 from app.registry.rules import CampusDraft
 from tests.ledger.auditors import Sheet, excel_rows
@@ -46,7 +46,7 @@ async def test_what_belongs_to_an_institution_is_taken_away_with_it(officer: Des
     institution = await world.institution("=1+1 艺术学校")
     draft = CampusDraft("东校区", "驿都大道 8 号", date(2028, 6, 30), 300)
     async with world.district.transaction() as session:
-        await institutions.add_campus(session, world.staff(institution), draft)
+        await changes.add_campus(session, world.staff(institution), draft)
         await institutions.record_yearly_check(session, world.officer(), institution.id, CheckDraft(2025, "conditional", "消防整改"))
         for listing in ("white", None):
             await institutions.set_listing(session, world.officer(), institution.id, listing, "=SUM(A1)")

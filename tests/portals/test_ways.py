@@ -75,7 +75,7 @@ async def test_a_class_is_paid_month_by_month(school: School, home: Desk) -> Non
     await list_as(school, "black")
     refused = said(await home.told(await home.submit(f"{contract}/payments", {})))
     assert "按规定不能这样收费：列入黑名单的机构不得新收费（依据：" in refused
-    assert "；规则包nation/" in refused
+    assert "；规则版本nation/" in refused
     await list_as(school, None)
     assert "付款成功" in shown(await pay(home, school, contract))
     assert await school.totals() == {"cash": 3_200_00, "escrow": 3_200_00}
