@@ -257,6 +257,7 @@ TEACHERS = (
     Field("入职日期", 12, lambda each, _: each.Teacher.employed_from_on),
     Field("离职日期", 12, lambda each, _: each.Teacher.employed_to_on),
     Field("在职中小学教师", 14, lambda each, _: "是" if each.Teacher.serving_school_teacher else None),
+    Field("在境外的外籍人员", 14, lambda each, _: "是" if each.Teacher.foreigner_abroad else None),
     Field("登记时间", 18, lambda each, _: _time(each.Teacher.created_at)),
 )
 CLASSES = (
