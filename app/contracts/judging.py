@@ -210,8 +210,7 @@ class _Bench:
             raise Refused("contracts.not_afterwards", "这个班级不提供先学后付", field="terms")
         facts = self._facts(asked, untaught)
         self._check_terms(asked, terms, charges, facts)
-        lessons = [lesson for charge in charges for lesson in charge.lessons]
-        judged = _judged_by(replace(facts, schedule=tuple(_priced(asked.course, lessons))), terms.way, charges)
+        judged = _judged_by(replace(facts, schedule=tuple(_priced(asked.course, _lessons(charges)))), terms.way, charges)
         findings = list(dict.fromkeys(finding for each in judged for finding in selling.judge_sale(self._pack, each)))
         if forbidding := broken(findings):
             raise _refused(forbidding, asked.course.institution, self._pack, self._plan(facts))
@@ -224,7 +223,7 @@ class _Bench:
 
     def _check_terms(self, asked: Asked, terms: Terms, charges: Sequence[SoldCharge], facts: SaleFacts) -> None:
         """Prices are the offer's and the first charge is today's, never the caller's, or all is as the nearest legal plan says now."""
-        lessons = [lesson for charge in charges for lesson in charge.lessons]
+        lessons = _lessons(charges)
         at_once = terms.way == "later" or charges[0].opens_on == clock.today()
         if at_once and lessons == list(asked.offered[: len(lessons)]):
             return
@@ -244,7 +243,7 @@ class _Bench:
     def _check_teacher(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
         """Everybody who teaches a lesson that is sold, until their last one."""
         course = asked.course
-        last = {each.teacher.id: each for each in self._held(course, [lesson for sold in charges for lesson in sold.lessons])}
+        last = {each.teacher.id: each for each in self._held(course, _lessons(charges))}
         for each in last.values():
             _check_teacher(each.teacher, course.training_class, course.institution, each.on)
 
@@ -392,6 +391,10 @@ async def _untaught(session: AsyncSession, asked: Sequence[Asked]) -> defaultdic
         begun_on = None if row.begins_at is None else business_date(row.begins_at)
         found[subject].append(PricedLesson(business_date(row.starts_at), row.price_fen, begun_on=begun_on))
     return found
+
+
+def _lessons(charges: Sequence[SoldCharge]) -> list[OfferedLesson]:
+    return [lesson for charge in charges for lesson in charge.lessons]
 
 
 def _priced(course: Course, offered: Sequence[OfferedLesson]) -> list[PricedLesson]:
