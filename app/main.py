@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from app import districts, sms, telemetry
 from app.banking.banks import Banks
 from app.contracts.checkout import Checkouts
+from app.contracts.search import Searches
 from app.db import Database
 from app.lessons.confirming import Confirmers
 from app.portals import assets, auth, operations, problems, sign_in
@@ -182,6 +183,7 @@ def attach(app: FastAPI, configured: Settings, database: Database, banks: Banks 
     app.state.feeds = Feeds()
     app.state.confirmers = Confirmers()
     app.state.checkouts = Checkouts()
+    app.state.searches = Searches()
 
 
 @asynccontextmanager

@@ -20,7 +20,6 @@ from app.errors import NotFound, Refused
 from app.gathering import Gathering
 from app.registry import consenting, families
 from app.registry.courses import course_of
-from app.registry.models import Student
 
 AT_ONCE = 2
 """Statements under way per process and district."""
@@ -161,5 +160,5 @@ def _children(row: Row[Any]) -> list[Child]:
 
 
 def _child(student_id: UUID, name_enc: bytes | None, birth_month_enc: bytes | None, consented: bool) -> Child:
-    student = Student(id=student_id, name_enc=name_enc, birth_month_enc=birth_month_enc)
-    return Child(student_id, families.masked_name(student), families.birth_month_of(student), consented)
+    name, month = families.masked(name_enc, student_id), families.birth_month(birth_month_enc, student_id)
+    return Child(student_id, name, month, consented)

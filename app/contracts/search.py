@@ -1,4 +1,4 @@
-"""What a search finds: classes that take pupils now, and institutions. One statement each, with hard limits; pages go by id."""
+"""What a search finds: classes that take pupils now, and institutions. Few statements, with hard limits; pages go by id."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -6,17 +6,24 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import TextClause, text
 
 from app import clock
 from app.db import District
+from app.gathering import Gathering
 from app.registry.folding import folded, grams_for, is_a_gram, terms_of
 from app.registry.search import hour_mark, kind_mark, mode_mark
 
+AT_ONCE = 3
+"""Statements under way per process and district."""
+MOST = 16
+"""Searches that one of them answers."""
 MOST_FOUND = 100
 LONGEST_QUERY = 60
 Part = Literal["morning", "afternoon", "evening"]
 PARTS: tuple[Part, ...] = get_args(Part)
+_CLASSES_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Wanted:
 
 
 class FoundClass(NamedTuple):
-    """A class in a list of what was found; `hours` as in `ClassSearch`."""
+    """A class in a list of what was found: `ClassSearch.entry`, and the seats that are left."""
 
     id: UUID
     institution_id: UUID
@@ -89,10 +96,13 @@ class FoundClass(NamedTuple):
     price_fen: int
     lesson_count: int
     seats: int
-    seats_left: int
     starts_on: date
     ends_on: date
     hours: int
+    seats_left: int = 0
+
+
+_ENTRY = TypeAdapter(FoundClass)
 
 
 class FoundInstitution(NamedTuple):
@@ -118,19 +128,21 @@ class FoundInstitution(NamedTuple):
         return [name for name, applies in found.items() if applies]
 
 
-# Columns of both stand in the order of the fields above.
 _CLASSES = """
-    SELECT c.id, c.institution_id, i.name, i.kind, c.mode, c.name, c.subject, t.name, c.price_fen, c.lesson_count, c.seats,
-        greatest(0, c.seats - (
-            SELECT count(*) FROM contract k WHERE k.class_id = c.id AND k.status IN ('created', 'agreed', 'paid')
-        )), c.starts_on, c.ends_on, s.hours
-    FROM search_classes($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY AS found (class_id, place)
-    JOIN class_search s ON s.class_id = found.class_id
-    JOIN training_class c ON c.id = found.class_id
-    JOIN institution i ON i.id = c.institution_id
-    JOIN teacher t ON t.id = c.teacher_id
-    ORDER BY found.place
+    SELECT asked.number, found.entry,
+        (SELECT count(*) FROM contract k WHERE k.class_id = found.class_id AND k.status IN ('created', 'agreed', 'paid'))
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::uuid[], $8::int[])
+        WITH ORDINALITY AS asked (marks, terms, place, least_fen, most_fen, hours, before, most, number)
+    CROSS JOIN LATERAL search_classes(
+        CAST(string_to_array(asked.marks, ' ') AS int[]), string_to_array(asked.terms, ' '), asked.place,
+        asked.least_fen, asked.most_fen, asked.hours, $9, asked.before, asked.most
+    ) AS found
+    ORDER BY asked.number, found.class_id DESC
 """
+_Asked = tuple[str, str, str | None, int | None, int | None, int | None, UUID | None, int]
+"""What `search_classes` is asked, in its order; marks and words are joined by spaces, as an array of arrays has rows of one length."""
+
+# Columns stand in the order of the fields above.
 _INSTITUTIONS = """
     SELECT i.id, i.name, i.kind, i.address, i.status, i.listing, i.sales_paused_at IS NOT NULL,
         (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id)
@@ -140,21 +152,42 @@ _INSTITUTIONS = """
 """
 
 
-async def classes(district: District, wanted: Wanted, before: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundClass]:
-    """Classes that may be joined, the newest first; `before` is the id of the last one seen."""
-    rows = await district.fetch(
-        _CLASSES,
-        wanted.marks,
-        wanted.long_terms,
-        wanted.place or None,
-        wanted.least_fen,
-        wanted.most_fen,
-        wanted.hours,
-        clock.now(),
-        before,
-        min(limit, MOST_FOUND),
-    )
-    return [FoundClass._make(row) for row in rows]
+class _Searches:
+    """One district's searches in this process."""
+
+    def __init__(self, district: District) -> None:
+        self._district = district
+        self.gathering: Gathering[_Asked, list[FoundClass]] = Gathering(self._look, AT_ONCE, MOST)
+
+    async def _look(self, asked: list[_Asked]) -> list[list[FoundClass]]:
+        found: list[list[FoundClass]] = [[] for _ in asked]
+        for number, entry, taken in await self._district.fetch(_CLASSES, *zip(*asked, strict=True), clock.now()):
+            found[number - 1].append(_found_class(entry, taken))
+        return found
+
+
+class Searches:
+    """Searches for classes, by district. Those that come together share one statement."""
+
+    def __init__(self) -> None:
+        self._of: dict[District, _Searches] = {}
+
+    async def classes(self, district: District, wanted: Wanted, before: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundClass]:
+        """Classes that may be joined, the newest first; `before` is the id of the last one seen."""
+        if district not in self._of:
+            self._of[district] = _Searches(district)
+        return await self._of[district].gathering.ask(
+            (
+                " ".join(map(str, wanted.marks)),
+                " ".join(wanted.long_terms),
+                wanted.place or None,
+                wanted.least_fen,
+                wanted.most_fen,
+                wanted.hours,
+                before,
+                min(limit, MOST_FOUND),
+            )
+        )
 
 
 async def institutions(district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundInstitution]:
@@ -169,6 +202,13 @@ async def institutions(district: District, wanted: Wanted, after: UUID | None = 
     values = dict(zip(("marks", "patterns", "place", "after"), asked.values(), strict=True))
     rows = await district.at_once(_institutions_with(conditions), values | {"limit": min(limit, MOST_FOUND)})
     return [FoundInstitution._make(row) for row in rows]
+
+
+@lru_cache(_CLASSES_KEPT)
+def _found_class(entry: str, taken: int) -> FoundClass:
+    """It says what the row says and nothing else, so the same row gives the same class."""
+    found = _ENTRY.validate_json(entry)
+    return found._replace(seats_left=max(0, found.seats - taken))
 
 
 def _holding(folded_text: str) -> str:

@@ -1,8 +1,11 @@
 """What all pages share: templates and their words for people, navigation, one-time messages, redirects."""
 
 import base64
+import re
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, urlencode
@@ -133,7 +136,7 @@ class Frames:
     """Pages that differ between callers in a few parts only: each is made once for as long as its subject lives, the parts put in then."""
 
     def __init__(self) -> None:
-        self._frames: WeakKeyDictionary[object, dict[Hashable, str]] = WeakKeyDictionary()
+        self._frames: WeakKeyDictionary[object, dict[Hashable, _Frame]] = WeakKeyDictionary()
 
     def render(
         self, request: Request, subject: object, variant: Hashable, template: str, parts: Mapping[str, Markup], **context: Any
@@ -142,14 +145,33 @@ class Frames:
         if _read_notice(request) is not None:
             return render(request, template, **{**context, **parts})
         variants = self._frames.setdefault(subject, {})
-        page = variants.get(variant)
-        parts = {**parts, "csrf": Markup(request.state.csrf)}  # noqa: S704
-        if page is None:
-            page = environment.get_template(template).render(_common(request) | context | {name: _place(name) for name in parts})
-            variants[variant] = page
-        for name, part in parts.items():
-            page = page.replace(_place(name), part)
-        return HTMLResponse(page)
+        frame = variants.get(variant)
+        parts = {**parts, "csrf": Markup(_csrf(request))}  # noqa: S704
+        if frame is None:
+            places = {name: _place(name) for name in parts}
+            frame = _Frame.of(environment.get_template(template).render(_common(request) | context | places))
+            variants[variant] = frame
+        return HTMLResponse(frame.filled(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """The bytes of a page, and the names of the parts that stand between them."""
+
+    texts: list[bytes]
+    names: list[str]
+
+    @classmethod
+    def of(cls, page: str) -> "_Frame":
+        pieces = _PLACE.split(page)
+        return cls([text.encode() for text in pieces[::2]], pieces[1::2])
+
+    def filled(self, parts: Mapping[str, Markup]) -> bytes:
+        between = [parts[name].encode() for name in self.names]
+        return b"".join(chain.from_iterable(zip_longest(self.texts, between, fillvalue=b"")))
+
+
+_PLACE = re.compile("<!--([a-z_]+)-->")
 
 
 def _place(name: str) -> Markup:
@@ -166,10 +188,15 @@ def _common(request: Request) -> dict[str, Any]:
         "title_of_end": words.ENDS.get(end or "", ""),
         "navigation": NAVIGATION.get(end or "", ()),
         "principal": getattr(request.state, "principal", None),
-        "csrf": getattr(request.state, "csrf", ""),
+        "csrf": _csrf(request),
         "sample": getattr(request.state, "mode", "live") == "sample",
         "notice": _read_notice(request),
     }
+
+
+def _csrf(request: Request) -> str:
+    """Only pages that somebody is signed in to have one."""
+    return getattr(request.state, "csrf", "")
 
 
 def see_other(path: str, notice: str = "", kind: Literal["success", "danger"] = "success") -> RedirectResponse:

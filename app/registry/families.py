@@ -251,9 +251,12 @@ def masked(name_enc: bytes | None, student_id: UUID) -> str:
 
 def birth_month_of(student: Student) -> str:
     """The child's month of birth in clear, `YYYY-MM`; empty once it is erased."""
-    if student.birth_month_enc is None:
-        return ""
-    return sealing.unseal(student.birth_month_enc, "student", "birth_month_enc", student.id)
+    return birth_month(student.birth_month_enc, student.id)
+
+
+def birth_month(birth_month_enc: bytes | None, student_id: UUID) -> str:
+    """The same from a child's sealed month of birth."""
+    return "" if birth_month_enc is None else sealing.unseal(birth_month_enc, "student", "birth_month_enc", student_id)
 
 
 def stage_of(student: Student, on: date) -> str | None:

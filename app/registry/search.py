@@ -57,6 +57,8 @@ class ClassSearch(Base):
     names: Mapped[str]
     places: Mapped[str]
     marks: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    entry: Mapped[str]
+    """What a list shows of it, as a JSON object."""
 
 
 class SearchDue(Base):
@@ -103,7 +105,12 @@ _INSTITUTIONS = text("""
 # An hour counts where the class meets regularly: one session in eight at least, so a single make-up lesson is none.
 _CLASSES = text("""
     SELECT c.id AS class_id, c.institution_id, i.kind, c.mode, c.price_fen, c.name, c.subject, i.name AS institution_name,
-        t.name AS teacher_name, CASE c.mode WHEN 'onsite' THEN coalesce(m.address, i.address) ELSE '' END AS address, s.open_until, s.hours
+        t.name AS teacher_name, CASE c.mode WHEN 'onsite' THEN coalesce(m.address, i.address) ELSE '' END AS address, s.open_until, s.hours,
+        CAST(json_build_object(
+            'id', c.id, 'institution_id', c.institution_id, 'institution_name', i.name, 'kind', i.kind, 'mode', c.mode, 'name', c.name,
+            'subject', c.subject, 'teacher_name', t.name, 'price_fen', c.price_fen, 'lesson_count', c.lesson_count, 'seats', c.seats,
+            'starts_on', c.starts_on, 'ends_on', c.ends_on, 'hours', s.hours
+        ) AS text) AS entry
     FROM training_class c
     JOIN institution i ON i.id = c.institution_id
     JOIN teacher t ON t.id = c.teacher_id
@@ -172,7 +179,7 @@ def _institution(row: Row[Any]) -> dict[str, Any]:
 def _class(row: Row[Any]) -> dict[str, Any]:
     names = [row.name, row.subject, row.institution_name, row.teacher_name]
     properties = {kind_mark(row.kind), mode_mark(row.mode), *_hour_marks(row.hours)}
-    kept = ("class_id", "institution_id", "price_fen", "hours", "open_until")
+    kept = ("class_id", "institution_id", "price_fen", "hours", "open_until", "entry")
     return {name: getattr(row, name) for name in kept} | _searched(names, [row.address], properties)
 
 

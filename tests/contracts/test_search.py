@@ -1,6 +1,7 @@
 """Who looks for a class finds those that may be joined, by any part of a name, by place, kind, price and hours."""
 
 import asyncio
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import clock
 from app.contracts import search
-from app.contracts.search import Wanted
+from app.contracts.search import Searches, Wanted
 from app.ids import uuid7
 from app.registry.models import Campus, ClassSession, Institution, TrainingClass
 from app.registry.search import keep_up
@@ -24,7 +25,7 @@ async def found(world: World, wanted: Wanted) -> list[UUID]:
     """Ids of the classes that a search finds now."""
     while await keep_up(world.district):
         pass
-    return [each.id for each in await search.classes(world.district, wanted)]
+    return [each.id for each in await Searches().classes(world.district, wanted)]
 
 
 async def change(world: World, row: Institution, **columns: object) -> None:
@@ -131,13 +132,35 @@ async def test_institutions_that_no_search_found_before_are_found_after_the_upgr
     assert [name for (name,) in names] == ["晨光2", "晨光3", "晨光4"]
 
 
+async def test_what_was_searched_before_the_upgrade_is_found_after_it(owner_url: str) -> None:
+    of_before = """
+        INSERT INTO book (id, opened_at) VALUES (gen_random_uuid(), now());
+        INSERT INTO institution (id, credit_code, name, kind, address, status, created_at)
+            SELECT id, '52510112MJQ0000010', '晨光', 'arts', '驿都大道 1 号', 'approved', now() FROM book;
+        INSERT INTO teacher (id, institution_id, name, certificate_no, subject, created_at)
+            SELECT gen_random_uuid(), id, '李老师', 'C-1', '美术', now() FROM institution;
+        INSERT INTO training_class (id, institution_id, teacher_id, name, subject, price_fen, listed_price_fen, lesson_count,
+            lesson_minutes, seats, starts_on, ends_on, status, created_at, decided_at, decision_reason)
+            SELECT gen_random_uuid(), institution_id, id, '“素描”', '素描', 20000, 20000, 2, 45, 5, '2026-03-09', '2026-03-10', 'opened',
+                now(), now(), '齐全' FROM teacher;
+        INSERT INTO class_search (class_id, institution_id, price_fen, hours, open_until, names, places, marks)
+            SELECT id, institution_id, price_fen, 3, now() + interval '1 day', '素描', '驿都大道1号', '{7}' FROM training_class
+    """
+    asked = text("SELECT entry FROM search_classes('{7}', '{素描}', '驿都', 1, 20000, 1, now(), NULL, 5)")
+    ids = text("SELECT id, institution_id FROM training_class")
+    [[(entry,)], [(class_id, institution_id)]] = await brought_up(owner_url, "d510195", "0021", of_before, asked, ids)
+    shown = {"id": str(class_id), "institution_id": str(institution_id), "institution_name": "晨光", "kind": "arts", "mode": "onsite"}
+    shown |= {"name": "“素描”", "subject": "素描", "teacher_name": "李老师", "price_fen": 20_000, "lesson_count": 2, "seats": 5}
+    assert json.loads(entry) == shown | {"starts_on": "2026-03-09", "ends_on": "2026-03-10", "hours": 3}
+
+
 async def test_a_class_is_found_until_its_last_meeting_starts(world: World) -> None:
     institution = await world.institution()
     offered = await world.training_class(institution, lessons=2)
     await world.wait(timedelta(hours=2))
     assert await found(world, Wanted()) == [offered.id]
     await world.wait(timedelta(days=1))
-    assert [each.id for each in await search.classes(world.district, Wanted())] == [], "also before the row is gone"
+    assert [each.id for each in await Searches().classes(world.district, Wanted())] == [], "also before the row is gone"
     assert await found(world, Wanted()) == []
 
 
@@ -155,16 +178,47 @@ async def test_seats_are_counted_when_somebody_looks(world: World) -> None:
     offered = await world.training_class(await world.institution(), seats=2)
     assert await found(world, Wanted()) == [offered.id]
     await world.sign(await world.parent(), offered)
-    (view,) = await search.classes(world.district, Wanted())
+    (view,) = await Searches().classes(world.district, Wanted())
     assert (view.seats, view.seats_left, view.teacher_name, view.institution_id) == (2, 1, "李老师", offered.institution_id)
+
+
+async def test_a_list_shows_what_the_registers_say(world: World) -> None:
+    institution = await world.institution("晨光“艺术”\\培训")
+    offered = await world.training_class(institution, lessons=3)
+    assert await found(world, Wanted()) == [offered.id]
+    (view,) = await Searches().classes(world.district, Wanted())
+    assert view == (
+        offered.id, institution.id, institution.name, institution.kind, offered.mode, offered.name, offered.subject, "李老师",
+        offered.price_fen, 3, offered.seats, offered.starts_on, offered.ends_on, view.hours, offered.seats,
+    )  # fmt: skip
+
+
+async def test_who_asks_at_the_same_time_gets_what_they_asked_for(world: World) -> None:
+    arts, sports = await world.institution("晨光", "arts"), await world.institution("星火", "sports")
+    painting, football = await world.training_class(arts, price_fen=40_000), await world.training_class(sports, price_fen=30_000)
+    both = [football.id, painting.id]
+    asked = (
+        (Wanted(), both),
+        (Wanted(kind="sports"), [football.id]),
+        (Wanted(words="晨光 创意 美术"), [painting.id]),
+        (Wanted(words="没有的班"), []),
+        (Wanted(words="创意美术班 晨光", area="驿都大道", most_fen=40_000), []),
+        (Wanted(area="驿都大道", least_fen=30_001), [painting.id]),
+        (Wanted(weekdays=TUESDAY | {2}), both),
+    )
+    assert await found(world, Wanted()) == both
+    searches = Searches()
+    for times in (1, 7):
+        answers = await asyncio.gather(*(searches.classes(world.district, wanted) for wanted, _ in asked * times))
+        assert [[each.id for each in answer] for answer in answers] == [expected for _, expected in asked * times]
 
 
 async def test_pages_follow_one_another(world: World) -> None:
     institution = await world.institution()
     ids = [(await world.training_class(institution)).id for _ in range(5)]
     assert await found(world, Wanted(words="美术")) == ids[::-1]
-    first = await search.classes(world.district, Wanted(words="美术"), limit=2)
-    second = await search.classes(world.district, Wanted(words="美术"), before=first[-1].id, limit=10)
+    first = await Searches().classes(world.district, Wanted(words="美术"), limit=2)
+    second = await Searches().classes(world.district, Wanted(words="美术"), before=first[-1].id, limit=10)
     assert [each.id for each in first + second] == ids[::-1]
 
 
@@ -192,7 +246,7 @@ async def test_two_workers_do_not_work_off_the_same_changes(world: World) -> Non
         await world.training_class(await world.institution())
     done = await asyncio.gather(*(keep_up(world.district) for _ in range(4)))
     assert sum(bool(each) for each in done) == 1
-    assert len(await search.classes(world.district, Wanted())) == 3
+    assert len(await Searches().classes(world.district, Wanted())) == 3
 
 
 async def test_a_lost_connection_is_known_for_one_and_replaced(world: World) -> None:

@@ -143,6 +143,7 @@ async def test_what_changed_is_on_the_next_page(world: World, anybody: httpx.Asy
     assert "创意美术" in shown(await page(anybody, "/search"))
     async with world.district.transaction() as session:
         (await session.get_one(TrainingClass, UUID(offered))).name = "水墨"
+    assert await keep_up(world.district)
     changed = shown(await page(anybody, "/search"))
     assert "水墨" in changed
     assert "创意美术" not in changed

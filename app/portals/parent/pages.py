@@ -60,5 +60,5 @@ async def _what_waits(home: District, guardian_id: UUID, family: FamilyHome) -> 
     return found
 
 
-for steps in (enrolling, signing, documents, paying, attending, rescheduling, refunding, families, privacy, trials, timetable, ways):
+for steps in (signing, enrolling, documents, paying, attending, rescheduling, refunding, families, privacy, trials, timetable, ways):
     router.include_router(steps.router)

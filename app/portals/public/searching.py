@@ -3,23 +3,24 @@
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic import BaseModel, Field, StringConstraints
 from pydantic_core import to_json
 
 from app.contracts import search
-from app.contracts.search import LONGEST_QUERY, PARTS, FoundClass, FoundInstitution, Part, Wanted
+from app.contracts.search import LONGEST_QUERY, PARTS, FoundClass, FoundInstitution, Part, Searches, Wanted
+from app.db import District
 from app.errors import BadInput
 from app.money import MAX_FEN
 from app.portals.edge import Named
 from app.portals.fields import Listed, PageById, Paging, listed
 from app.portals.hours import PARTS_ZH, WEEKDAYS
-from app.portals.pages import environment, render
+from app.portals.pages import Frames, environment, render
 from app.portals.staff import typed_fen
 from app.portals.words import word
 
@@ -33,8 +34,10 @@ Mode = Literal["onsite", "online"]
 _KINDS = [("", "不限类别"), *((kind, word(kind, "institution_kind")) for kind in get_args(Kind))]
 _MODES = [("", "线下和线上"), *((mode, word(mode, "class_mode")) for mode in get_args(Mode))]
 _WEEKDAYS = [(str(number), f"周{day}") for number, day in enumerate(WEEKDAYS, start=1)]
+_PAGE = "public/search.html"
 _CONDITIONS_KEPT = 256
 _LINES_KEPT = 4096
+_frames = Frames()
 Found = TypeVar("Found", FoundClass, FoundInstitution)
 
 
@@ -52,10 +55,10 @@ class FoundClassItem(BaseModel):
     price_fen: int = Field(description="Of the whole class")
     lesson_count: int
     seats: int
-    seats_left: int
     starts_on: date
     ends_on: date
     hours: int = Field(description="When it usually meets: bit 3 × weekday (Monday is 0) + part of the day (morning, afternoon, evening)")
+    seats_left: int
 
 
 class FoundInstitutionItem(BaseModel):
@@ -156,9 +159,9 @@ class SearchForm(BaseModel):
 
 
 @api.get("/classes", summary="Find a class", response_model=Listed[FoundClassItem])
-async def find_classes(district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Response:
+async def find_classes(request: Request, district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Response:
     """Only those that may be joined, the newest first; a class without seats left is found too."""
-    return _json(_listed(await search.classes(district, asked.wanted(), paging.after, paging.more), paging))
+    return _json(_listed(await _classes(request, district, asked.wanted(), paging), paging))
 
 
 @api.get("/institutions", summary="Find an institution", response_model=Listed[FoundInstitutionItem])
@@ -175,7 +178,7 @@ async def classes_page(request: Request, district: Named, form: Annotated[Search
         wanted = form.wanted()
     except BadInput as error:
         return _page(request, district.code, form, "classes", _listed([], paging), error)
-    found = await search.classes(district, wanted, paging.after, paging.more)
+    found = await _classes(request, district, wanted, paging)
     return _page(request, district.code, form, "classes", _listed(found, paging))
 
 
@@ -190,32 +193,34 @@ async def institutions_page(request: Request, district: Named, form: Annotated[S
     return _page(request, district.code, form, "institutions", _listed(found, paging))
 
 
+async def _classes(request: Request, district: District, wanted: Wanted, paging: Paging[UUID]) -> list[FoundClass]:
+    return await cast(Searches, request.app.state.searches).classes(district, wanted, paging.after, paging.more)
+
+
 def _listed(found: Sequence[Found], paging: Paging[UUID]) -> Listed[Found]:
     return listed(found, [each.id for each in found], paging)
 
 
 def _json(page: Listed[Found]) -> Response:
     """Rows as they are: they have the names and types of their models, and checking each again would take longer than finding it."""
-    items = [each._asdict() for each in page.items]
-    return Response(to_json({"items": items, "next_cursor": page.next_cursor}), media_type="application/json")
+    items = b",".join([_item(each) for each in page.items])
+    return Response(b'{"items":[%b],"next_cursor":%b}' % (items, to_json(page.next_cursor)), media_type="application/json")
 
 
 def _page(request: Request, district: str, form: SearchForm, sought: str, page: Listed[Found], error: BadInput | None = None) -> Response:
-    here = f"?district={district}"
-    return render(
-        request,
-        "public/search.html",
-        error.status if error else 200,
-        q=form.q,
-        sought=sought,
-        conditions=_conditions(form.conditions, sought, error) if error else _kept_conditions(form.conditions, sought),
-        lines=Markup().join([_line(each, here) for each in page.items]),
-        next_cursor=page.next_cursor,
-        error=error,
-        is_first="cursor" not in request.query_params,
-        here=here,
-        query=form.query(district),
-    )
+    here, query = f"?district={district}", form.query(district)
+    lines = Markup().join([_line(each, here) for each in page.items])
+    is_first = "cursor" not in request.query_params
+    parts = {
+        "q": escape(form.q),
+        "query": escape(query),
+        "conditions": _conditions(form.conditions, sought, error) if error else _kept_conditions(form.conditions, sought),
+        "results": _part("results", lines, sought, error, is_first, request.url.path, page.next_cursor, query),
+    }
+    about: dict[str, Any] = {"sought": sought, "here": here}
+    if error:
+        return render(request, _PAGE, error.status, **about | parts)
+    return _frames.render(request, SearchForm, (district, sought), _PAGE, parts, **about)
 
 
 def _conditions(asked: Conditions, sought: str, error: BadInput | None = None) -> Markup:
@@ -223,6 +228,11 @@ def _conditions(asked: Conditions, sought: str, error: BadInput | None = None) -
 
 
 _kept_conditions = lru_cache(_CONDITIONS_KEPT)(_conditions)
+
+
+@lru_cache(_LINES_KEPT)
+def _item(found: FoundClass | FoundInstitution) -> bytes:
+    return to_json(found._asdict())
 
 
 @lru_cache(_LINES_KEPT)
