@@ -48,7 +48,7 @@ async def plan(session: AsyncSession, importer: Importer, rows: Sequence[Row[Tea
     for row in rows:
         number = row.draft.certificate_no
         if kind == "subject" and row.line.optional("certificate_subject") is None:
-            report.refuse(row.line, unfit("certificate_subject", "学科类机构须填写证书任教学科"))
+            report.refuse(row.line, teachers.cover_unsaid())
         elif number in known:
             report.refuse(row.line, teachers.known_already())
         elif number in first:

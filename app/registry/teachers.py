@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit, clock
-from app.errors import Conflict, NotFound, Refused
+from app.errors import BadInput, Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.registry import rules
-from app.registry.models import Teacher, TeacherPhoto
+from app.registry.models import Institution, Teacher, TeacherPhoto
 from app.registry.photos import Photo
 from app.security import InstitutionStaff, SupervisionStaff
 
@@ -31,11 +31,12 @@ _BETWEEN_SUBJECTS = re.compile(r"[\s、,，;；/|]+")
 class Employment:
     """What may be changed in a teacher's entry. Days are business dates, both included; None: the certificate, the employment does not end.
 
-    `subject` is what is taught, `certificate_subject` what the certificate covers, several divided by 、.
+    `subject` is what is taught, `certificate_subject` what the certificate covers, several divided by 、; None: what is taught, which
+    subject training must say itself.
     """
 
     subject: str
-    certificate_subject: str
+    certificate_subject: str | None
     certificate_to_on: date | None = None
     employed_from_on: date | None = None
     employed_to_on: date | None = None
@@ -57,7 +58,8 @@ async def create_teacher(
 
     Raises BadInput naming the field, Conflict("registry.teacher_known") for a certificate that is already entered there.
     """
-    draft = check_teacher(TeacherDraft(name, certificate_no, employment or Employment(subject, subject)))
+    employed = await _covered(session, institution_id, employment or Employment(subject, subject))
+    draft = check_teacher(TeacherDraft(name, certificate_no, employed))
     entered: Teacher | None = await session.scalar(
         insert(Teacher)
         .values(_columns(institution_id, draft))
@@ -96,6 +98,11 @@ def known_already() -> Conflict:
     return Conflict("registry.teacher_known", "该资格证书号的教师已经登记", field="certificate_no")
 
 
+def cover_unsaid() -> BadInput:
+    """The refusal of a certificate at subject training that does not say what it covers (`staff.cert`), to be raised."""
+    return rules.refuse("certificate_subject", "学科类机构须填写证书任教学科")
+
+
 async def own_teacher(session: AsyncSession, institution_id: UUID, teacher_id: UUID) -> Teacher:
     """The institution's own teacher. Raises NotFound("registry.teacher_not_found") for an absent one and somebody else's alike."""
     teacher = await session.get(Teacher, teacher_id)
@@ -109,8 +116,8 @@ async def edit_teacher(session: AsyncSession, staff: InstitutionStaff, teacher_i
 
     Raises BadInput naming the field, NotFound("registry.teacher_not_found").
     """
-    employed = _checked(employment)
     teacher = await own_teacher(session, staff.institution_id, teacher_id)
+    employed = _checked(await _covered(session, staff.institution_id, employment))
     changed = [name for name in Employment.__slots__ if getattr(teacher, name) != getattr(employed, name)]
     for name in changed:
         setattr(teacher, name, getattr(employed, name))
@@ -191,6 +198,14 @@ def covers(certificate_subject: str | None, subject: str) -> bool:
     return any(part in _folded(subject) or part.endswith(_ALL_SUBJECTS) for part in parts)
 
 
+async def _covered(session: AsyncSession, institution_id: UUID, employment: Employment) -> Employment:
+    if employment.certificate_subject is not None:
+        return employment
+    if (await session.get_one(Institution, institution_id)).kind == "subject":
+        raise cover_unsaid()
+    return replace(employment, certificate_subject=employment.subject)
+
+
 async def _locked(session: AsyncSession, teacher_id: UUID) -> Teacher:
     teacher = await session.get(Teacher, teacher_id, with_for_update={"key_share": True}, populate_existing=True)
     if teacher is None:
@@ -227,7 +242,7 @@ def _checked(employment: Employment) -> Employment:
         raise rules.refuse("certificate_to_on", "证书有效期不合理")
     return Employment(
         subject=rules.clean_text(employment.subject, "subject", "任教科目", 40),
-        certificate_subject=rules.clean_text(employment.certificate_subject, "certificate_subject", "证书任教学科", 40),
+        certificate_subject=rules.clean_text(employment.certificate_subject or "", "certificate_subject", "证书任教学科", 40),
         certificate_to_on=employment.certificate_to_on,
         employed_from_on=employment.employed_from_on,
         employed_to_on=employment.employed_to_on,

@@ -106,7 +106,9 @@ async def test_who_doubts_an_institution_finds_what_was_decided_about_it(world: 
             pass
         found = shown(await page(anybody, "/search/institutions?q=晨光艺术"))
         assert (told in found, "目前没有招生" in found) == (True, True), told
-        assert "创意美术" not in shown(await page(anybody, "/search?q=晨光艺术"))
+        no_class = await page(anybody, "/search?q=晨光艺术")
+        assert "创意美术" not in shown(no_class)
+        assert told in shown(await page(anybody, link(no_class, "按机构找"))), "who looks for its classes is led to it"
     (item,) = (await anybody.get(INSTITUTIONS, params={"q": "晨光"})).json()["items"]
     assert (item["status"], item["listing"], item["sales_paused"], item["open_classes"]) == ("closed", None, False, 0)
 

@@ -90,6 +90,22 @@ async def test_a_certificate_covers_what_is_taught_unless_said_otherwise(world: 
     assert (await entered(world, there, Employment("数学", "物理"))).certificate_subject == "物理"
 
 
+async def test_subject_training_says_what_a_certificate_covers(world: World, district: District) -> None:
+    unsaid = Employment("数学", None)
+    assert (await entered(world, await world.institution(), unsaid)).certificate_subject == "数学"
+    of_subjects = await world.institution(kind="subject")
+    with pytest.raises(BadInput) as refusal:
+        await entered(world, of_subjects, unsaid)
+    assert refusal.value.facts["field"] == "certificate_subject"
+    row = await entered(world, of_subjects, Employment("数学", "小学数学"))
+    with pytest.raises(BadInput) as refusal:
+        async with district.transaction() as session:
+            await teachers.edit_teacher(session, world.staff(of_subjects), row.id, unsaid)
+    assert refusal.value.facts["field"] == "certificate_subject"
+    async with district.reading() as session:
+        assert (await registry.teacher(session, of_subjects.id, row.id)).certificate_subject == "小学数学"
+
+
 @pytest.mark.parametrize(
     ("field", "changed"),
     [

@@ -39,7 +39,9 @@ class EmploymentInput(BaseModel):
     """What may change about a teacher; the name and the certificate's number stay as they were entered."""
 
     subject: Name
-    certificate_subject: Annotated[Name | None, Field(description="Several are divided by 、; by default what is taught")] = None
+    certificate_subject: Annotated[
+        Name | None, Field(description="Several are divided by 、; by default what is taught, save in subject training, which must say it")
+    ] = None
     certificate_to_on: Annotated[CalendarDate | None, Field(description="Last day; null where it does not end")] = None
     employed_from_on: CalendarDate | None = None
     employed_to_on: CalendarDate | None = None
@@ -48,7 +50,7 @@ class EmploymentInput(BaseModel):
         """The registers' form of it."""
         return Employment(
             subject=self.subject,
-            certificate_subject=self.certificate_subject or self.subject,
+            certificate_subject=self.certificate_subject,
             certificate_to_on=self.certificate_to_on,
             employed_from_on=self.employed_from_on,
             employed_to_on=self.employed_to_on,
@@ -88,7 +90,7 @@ class TeacherForm(BaseModel):
         """What is meant. Raises BadInput naming the field."""
         return Employment(
             self.subject,
-            self.certificate_subject.strip() or self.subject,
+            self.certificate_subject.strip() or None,
             _day(self.certificate_to_on, "certificate_to_on", "证书有效期"),
             _day(self.employed_from_on, "employed_from_on", "入职日期"),
             _day(self.employed_to_on, "employed_to_on", "离职日期"),
