@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +20,11 @@ _MEDIA_TYPE = "application/pdf"
 PDF_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {_MEDIA_TYPE: {}}}}
 """How the description of a route says what it answers."""
 _HEADING = re.compile(r"第[一二三四五六七八九十]+条 |签署记录$")
+_RECORD = "签署记录"
+_PIECE = re.compile(r"[（《“‘【]*(?:[!-~]+|.)[，。、；：！？）》”’】…]*")
 _FONT = "chinese"
-_MARGIN_MM, _FOOT_MM = 20, 18
+_SIZE = 10
+_MARGIN_MM, _FOOT_MM, _GAP_MM, _HEADING_MM, _LINE_MM = 20, 18, 2, 8, 6
 _PAGES = "\ue000\ue000"
 """Where the library writes the number of pages, as wide as two figures; a text that holds such a character is not drawn."""
 _PAGE = f"第 {{}} / {_PAGES} 页"
@@ -51,13 +55,14 @@ def drawn(view: DocumentView) -> bytes:
     """The file; the same contract gives the same bytes. Raises Unavailable "contracts.no_font"."""
     paper = _Paper(view)
     title, *lines = view.text.rstrip("\n").split("\n")
-    paper.paragraph(title, size=16, height=12, align="C")
-    for line in lines:
+    paper.title_line(title)
+    for number, line in enumerate(lines):
+        if line == _RECORD:
+            paper.keep_together(lines[number + 1 :])
         if _HEADING.match(line):
-            paper.ln(2)
-            paper.paragraph(line, size=12, height=8)
+            paper.heading(line)
         elif line:
-            paper.paragraph(line, size=10, height=6)
+            paper.paragraph(line)
     return bytes(paper.output())
 
 
@@ -93,10 +98,45 @@ class _Paper(FPDF):
         for vertical in _VERTICAL & set(tables.keys()):
             del tables[vertical]
 
-    def paragraph(self, text: str, size: float, height: float, align: str = "L") -> None:
-        """Broken between any two characters as Chinese is."""
+    def title_line(self, text: str) -> None:
+        """What the paper is."""
+        self._write(text, size=16, height=12, align="C")
+
+    def heading(self, text: str) -> None:
+        """Never the last line of a page."""
+        if self.will_page_break(_GAP_MM + _HEADING_MM + _LINE_MM):
+            self.add_page()
+        self.ln(_GAP_MM)
+        self._write(text, size=12, height=_HEADING_MM)
+
+    def paragraph(self, text: str) -> None:
+        """Some lines of text."""
+        self._write(text, size=_SIZE, height=_LINE_MM)
+
+    def keep_together(self, paragraphs: Sequence[str]) -> None:
+        """Begin a page where these would not stand on this one with their heading."""
+        self.set_font(_FONT, size=_SIZE)
+        lines = sum(len(self._lines(text)) for text in paragraphs if text)
+        if self.will_page_break(_GAP_MM + _HEADING_MM + lines * _LINE_MM):
+            self.add_page()
+
+    def _write(self, text: str, size: float, height: float, align: str = "L") -> None:
         self.set_font(_FONT, size=size)
-        self.multi_cell(0, height, text, align=align, wrapmode=WrapMode.CHAR, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        lines = "\n".join(self._lines(text))
+        self.multi_cell(0, height, lines, align=align, wrapmode=WrapMode.CHAR, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def _lines(self, text: str) -> list[str]:
+        """Broken as Chinese is: between any two characters, but never before a closing sign, after an opening one, or within a number."""
+        lines, left = [""], 0.0
+        for piece in _PIECE.findall(text):
+            width = self.get_string_width(piece)
+            if width > left and lines != [""]:
+                lines.append("")
+            if not lines[-1]:
+                left = self.epw - 2 * self.c_margin
+            lines[-1] += piece
+            left -= width
+        return lines
 
     def footer(self) -> None:
         """Called by the library at the end of each page."""

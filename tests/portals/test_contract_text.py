@@ -206,6 +206,25 @@ def test_only_the_foot_says_how_many_pages_there_are() -> None:
     assert "第1/1页" in re.sub(r"\s", "", said)
 
 
+def test_no_line_begins_with_a_closing_sign_and_no_number_is_torn() -> None:
+    account = "6228000000000000000001"
+    sentences = [f"{'款' * count}，账号 {account}；（乙方）可以拒绝。" for count in range(24, 64)]
+    said = text_of(contract_pdf.drawn(written("\n".join(["校外培训服务合同", *sentences, ""]))))
+    assert said.count(account) == len(sentences)
+    lines = said.split("\n")
+    assert not [line for line in lines if line[0] in "，。；）" or line[-1] == "（"]
+    assert max(map(len, lines)) > 40
+
+
+def test_the_record_of_signing_stands_on_one_page() -> None:
+    record = ["签署记录", "合同编号：C510112202603010001", "学员：王小明", "签订时间：2026-03-01 10:00:00（北京时间）"]
+    for before in range(33, 40):
+        paragraphs = [f"第 {number} 课时" for number in range(before)]
+        said = text_of(contract_pdf.drawn(written("\n".join(["校外培训服务合同", *paragraphs, *record, ""]))))
+        assert any(all(line in page for line in record) for page in said.split("SHA-256")), before
+        assert said.count("SHA-256") == (1 if before < 35 else 2), before
+
+
 async def test_only_a_few_wait_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract_pdf, "_places", asyncio.Semaphore(0))
     with pytest.raises(Unavailable, match=r"contracts\.pdf_busy"):
