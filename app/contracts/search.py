@@ -1,13 +1,13 @@
 """What a search finds: classes that take pupils now, and institutions. Few statements, with hard limits; pages go by id."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import TextClause, text
 
 from app import clock
 from app.db import District
@@ -24,6 +24,7 @@ LONGEST_QUERY = 60
 Part = Literal["morning", "afternoon", "evening"]
 PARTS: tuple[Part, ...] = get_args(Part)
 _CLASSES_KEPT = 4096
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,80 +129,75 @@ class FoundInstitution(NamedTuple):
         return [name for name, applies in found.items() if applies]
 
 
+# Marks and words come joined by spaces: an array of arrays has rows of one length.
 _CLASSES = """
     SELECT asked.number, found.entry,
         (SELECT count(*) FROM contract k WHERE k.class_id = found.class_id AND k.status IN ('created', 'agreed', 'paid'))
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::uuid[], $8::int[])
-        WITH ORDINALITY AS asked (marks, terms, place, least_fen, most_fen, hours, before, most, number)
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::timestamptz[], $8::uuid[], $9::int[])
+        WITH ORDINALITY AS asked (marks, terms, place, least_fen, most_fen, hours, now, before, most, number)
     CROSS JOIN LATERAL search_classes(
         CAST(string_to_array(asked.marks, ' ') AS int[]), string_to_array(asked.terms, ' '), asked.place,
-        asked.least_fen, asked.most_fen, asked.hours, $9, asked.before, asked.most
+        asked.least_fen, asked.most_fen, asked.hours, asked.now, asked.before, asked.most
     ) AS found
     ORDER BY asked.number, found.class_id DESC
 """
-_Asked = tuple[str, str, str | None, int | None, int | None, int | None, UUID | None, int]
-"""What `search_classes` is asked, in its order; marks and words are joined by spaces, as an array of arrays has rows of one length."""
-
 # Columns stand in the order of the fields above.
 _INSTITUTIONS = """
-    SELECT i.id, i.name, i.kind, i.address, i.status, i.listing, i.sales_paused_at IS NOT NULL,
+    SELECT asked.number, i.id, i.name, i.kind, i.address, i.status, i.listing, i.sales_paused_at IS NOT NULL,
         (SELECT count(*) FROM class_search c WHERE c.institution_id = i.id)
-    FROM (SELECT institution_id FROM institution_search s WHERE {asked} ORDER BY institution_id LIMIT :limit) AS found
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::int[])
+        WITH ORDINALITY AS asked (marks, terms, place, after, most, number)
+    CROSS JOIN LATERAL search_institutions(
+        CAST(string_to_array(asked.marks, ' ') AS int[]), string_to_array(asked.terms, ' '), asked.place, asked.after, asked.most
+    ) AS found (institution_id)
     JOIN institution i ON i.id = found.institution_id
-    ORDER BY i.id
+    ORDER BY asked.number, i.id
 """
 
 
-class _Searches:
-    """One district's searches in this process."""
-
-    def __init__(self, district: District) -> None:
-        self._district = district
-        self.gathering: Gathering[_Asked, list[FoundClass]] = Gathering(self._look, AT_ONCE, MOST)
-
-    async def _look(self, asked: list[_Asked]) -> list[list[FoundClass]]:
-        found: list[list[FoundClass]] = [[] for _ in asked]
-        for number, entry, taken in await self._district.fetch(_CLASSES, *zip(*asked, strict=True), clock.now()):
-            found[number - 1].append(_found_class(entry, taken))
-        return found
-
-
 class Searches:
-    """Searches for classes, by district. Those that come together share one statement."""
+    """Searches by district. Those that come together share a statement."""
 
     def __init__(self) -> None:
-        self._of: dict[District, _Searches] = {}
+        self._classes: dict[District, _Shared[FoundClass]] = {}
+        self._institutions: dict[District, _Shared[FoundInstitution]] = {}
 
     async def classes(self, district: District, wanted: Wanted, before: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundClass]:
         """Classes that may be joined, the newest first; `before` is the id of the last one seen."""
-        if district not in self._of:
-            self._of[district] = _Searches(district)
-        return await self._of[district].gathering.ask(
-            (
-                " ".join(map(str, wanted.marks)),
-                " ".join(wanted.long_terms),
-                wanted.place or None,
-                wanted.least_fen,
-                wanted.most_fen,
-                wanted.hours,
-                before,
-                min(limit, MOST_FOUND),
-            )
-        )
+        shared = self._classes.get(district) or self._classes.setdefault(district, _Shared(district, _CLASSES, _found_class))
+        more = (wanted.least_fen, wanted.most_fen, wanted.hours, clock.now(), before, min(limit, MOST_FOUND))
+        return await shared.ask(*_asked(wanted), *more)
+
+    async def institutions(
+        self, district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND
+    ) -> list[FoundInstitution]:
+        """Institutions of any standing, in the order of entry; `after` is the id of the last one seen."""
+        shared = self._institutions.get(district)
+        shared = shared or self._institutions.setdefault(district, _Shared(district, _INSTITUTIONS, FoundInstitution))
+        return await shared.ask(*_asked(Wanted(wanted.words, wanted.area, wanted.kind)), after, min(limit, MOST_FOUND))
 
 
-async def institutions(district: District, wanted: Wanted, after: UUID | None = None, limit: int = MOST_FOUND) -> list[FoundInstitution]:
-    """Institutions of any standing, in the order of entry; `after` is the id of the last one seen."""
-    asked = {
-        "s.marks @> CAST(:marks AS int[])": wanted.marks,
-        "(s.names || E'\\n' || s.places) LIKE ALL (CAST(:patterns AS text[]))": [_holding(term) for term in wanted.long_terms],
-        "s.places LIKE :place": _holding(wanted.place) if wanted.place else None,
-        "s.institution_id > :after": after,
-    }
-    conditions = tuple(condition for condition, value in asked.items() if value)
-    values = dict(zip(("marks", "patterns", "place", "after"), asked.values(), strict=True))
-    rows = await district.at_once(_institutions_with(conditions), values | {"limit": min(limit, MOST_FOUND)})
-    return [FoundInstitution._make(row) for row in rows]
+class _Shared(Generic[Found]):
+    """A statement of one district that answers a list of searches, each row with the number of the search that it answers."""
+
+    def __init__(self, district: District, statement: str, found: Callable[..., Found]) -> None:
+        self._district = district
+        self._statement = statement
+        self._found = found
+        self._gathering: Gathering[tuple[object, ...], list[Found]] = Gathering(self._look, AT_ONCE, MOST)
+
+    async def ask(self, *asked: object) -> list[Found]:
+        return await self._gathering.ask(asked)
+
+    async def _look(self, asked: list[tuple[object, ...]]) -> list[list[Found]]:
+        answers: list[list[Found]] = [[] for _ in asked]
+        for number, *row in await self._district.fetch(self._statement, *zip(*asked, strict=True)):
+            answers[number - 1].append(self._found(*row))
+        return answers
+
+
+def _asked(wanted: Wanted) -> tuple[str, str, str | None]:
+    return " ".join(map(str, wanted.marks)), " ".join(wanted.long_terms), wanted.place or None
 
 
 @lru_cache(_CLASSES_KEPT)
@@ -209,13 +205,3 @@ def _found_class(entry: str, taken: int) -> FoundClass:
     """It says what the row says and nothing else, so the same row gives the same class."""
     found = _ENTRY.validate_json(entry)
     return found._replace(seats_left=max(0, found.seats - taken))
-
-
-def _holding(folded_text: str) -> str:
-    """A pattern for LIKE. What is folded has no sign that means anything there."""
-    return f"%{folded_text}%"
-
-
-@lru_cache
-def _institutions_with(conditions: tuple[str, ...]) -> TextClause:
-    return text(_INSTITUTIONS.format(asked=" AND ".join(conditions) or "true"))

@@ -35,3 +35,19 @@ BEGIN
         AND (p_terms[5] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[5]) > 0)
     ORDER BY s.class_id DESC LIMIT p_limit;
 END $$;
+
+-- The same for institutions, in the order of entry.
+CREATE FUNCTION search_institutions(p_marks int[], p_terms text[], p_place text, p_after uuid, p_limit int)
+RETURNS SETOF uuid LANGUAGE plpgsql STABLE ROWS 20 SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    RETURN QUERY SELECT s.institution_id FROM institution_search s
+    WHERE (p_after IS NULL OR s.institution_id > p_after)
+        AND (p_marks = '{}' OR s.marks @> p_marks)
+        AND (p_place IS NULL OR strpos(s.places, p_place) > 0)
+        AND (p_terms[1] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[1]) > 0)
+        AND (p_terms[2] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[2]) > 0)
+        AND (p_terms[3] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[3]) > 0)
+        AND (p_terms[4] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[4]) > 0)
+        AND (p_terms[5] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[5]) > 0)
+    ORDER BY s.institution_id LIMIT p_limit;
+END $$;

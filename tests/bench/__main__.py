@@ -71,10 +71,16 @@ async def _search(here: Ground, results: Results) -> None:
     empty = await searching.loaded(here, SEARCHED)
     async with serving(here.url("escrow_app", SEARCHED)) as web:
         rounds = await searching.rounds(web, empty)
-    for what, loads in (("searches", [each.found for each in rounds]), ("search pages", [each.shown for each in rounds])):
+    searched = {
+        "searches among 50,000 classes": [each.found for each in rounds],
+        "pages of such searches": [each.shown for each in rounds],
+        "searches among 5,000 institutions": [each.institutions_found for each in rounds],
+        "pages of those": [each.institutions_shown for each in rounds],
+    }
+    for what, loads in searched.items():
         pairs = [(load.per_second, each.empty.per_second) for load, each in zip(loads, rounds, strict=True)]
-        results.ratio(f"{what} among 50,000 classes ÷ empty route", pairs, 0.3)
-    refused = sum(load.refused for each in rounds for load in (each.empty, each.found, each.shown))
+        results.ratio(f"{what} ÷ empty route", pairs, 0.3)
+    refused = sum(load.refused for loads in ([each.empty for each in rounds], *searched.values()) for load in loads)
     results.limit("searches refused meanwhile", refused, "requests", 0)
 
 

@@ -17,6 +17,7 @@ SECONDS = 2.0
 PARENTS = 64
 """Whoever calls the empty route."""
 JSON, PAGE = "/api/v1/public/search/classes", "/search"
+INSTITUTIONS_JSON, INSTITUTIONS_PAGE = "/api/v1/public/search/institutions", "/search/institutions"
 
 # One word that every twentieth class has, one that few have, several, none that any has; alone and with everything else.
 _WORDS = (
@@ -67,26 +68,29 @@ async def loaded(here: Ground, database: str) -> list[Request]:
         pass
     tokens = await _parents(served.district(DISTRICT))
     await served.aclose()
-    await connection.execute(f"VACUUM ANALYZE d{DISTRICT}.class_search")
+    await connection.execute(f"VACUUM ANALYZE d{DISTRICT}.class_search, d{DISTRICT}.institution_search")
     await connection.close()
     return [("POST", confirming.EMPTY, token, "", "") for token in tokens]
 
 
 def asked(path: str) -> list[Request]:
-    """Every word with everything besides, and prices with each of these."""
+    """Every word with everything besides, and for classes prices with each of these."""
     questions = [{"q": words} | besides for besides in _BESIDES for words in ("", *_WORDS)]
-    price = "price_to_fen" if path == JSON else "price_to"
-    questions += [question | {price: "200000" if path == JSON else "2000"} for question in questions]
+    if path in (JSON, PAGE):
+        price = {"price_to_fen": "200000"} if path == JSON else {"price_to": "2000"}
+        questions += [question | price for question in questions]
     return [("GET", f"{path}?{urlencode(question)}", "", "", "") for question in questions]
 
 
 @dataclass(frozen=True)
 class Round:
-    """The three, one after the other under the same load."""
+    """All of them, one after the other under the same load: classes and institutions, as JSON and as pages."""
 
     empty: Load
     found: Load
     shown: Load
+    institutions_found: Load
+    institutions_shown: Load
 
 
 async def rounds(server: Serving, empty: list[Request], count: int = ROUNDS) -> list[Round]:
@@ -96,6 +100,8 @@ async def rounds(server: Serving, empty: list[Request], count: int = ROUNDS) -> 
             await server.load(empty, SECONDS, again=True),
             await server.load(asked(JSON), SECONDS, again=True),
             await server.load(asked(PAGE), SECONDS, again=True),
+            await server.load(asked(INSTITUTIONS_JSON), SECONDS, again=True),
+            await server.load(asked(INSTITUTIONS_PAGE), SECONDS, again=True),
         )
         for _ in range(count + 1)
     ]

@@ -10,7 +10,6 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app import clock
-from app.contracts import search
 from app.contracts.search import Searches, Wanted
 from app.ids import uuid7
 from app.registry.models import Campus, ClassSession, Institution, TrainingClass
@@ -105,7 +104,7 @@ async def test_an_institution_that_is_not_open_is_found_by_its_name_without_its_
     for value, classes, warnings in ((closed, [], warned), (opened, [offered.id], [])):
         await change(world, institution, **{column: value})
         assert await found(world, Wanted(words="晨光")) == classes
-        [view] = await search.institutions(world.district, Wanted(words="晨光"))
+        [view] = await Searches().institutions(world.district, Wanted(words="晨光"))
         assert (view.id, view.open_classes, view.warnings) == (institution.id, len(classes), warnings)
 
 
@@ -114,7 +113,7 @@ async def test_an_institution_whose_sales_pause_is_found_without_its_classes(wor
     await world.training_class(institution)
     await change(world, institution, sales_paused_at=clock.now(), sales_pause_reason="法定代表人变更")
     assert await found(world, Wanted()) == []
-    assert [(each.open_classes, each.warnings) for each in await search.institutions(world.district, Wanted())] == [(0, ["paused"])]
+    assert [(each.open_classes, each.warnings) for each in await Searches().institutions(world.district, Wanted())] == [(0, ["paused"])]
 
 
 async def test_institutions_that_no_search_found_before_are_found_after_the_upgrade(owner_url: str) -> None:
@@ -235,9 +234,10 @@ async def test_institutions_are_found_by_name_kind_and_every_open_campus(world: 
         (Wanted(area="星火"), []),
         (Wanted(kind="sports"), [sports.id]),
         (Wanted(words="驿都", kind="arts"), [arts.id]),
+        (Wanted(words="晨光", mode="online", least_fen=1, weekdays=TUESDAY, parts=frozenset({"evening"})), [arts.id]),
     ):
-        assert [each.id for each in await search.institutions(world.district, wanted)] == expected, wanted
-    (second,) = await search.institutions(world.district, Wanted(), after=arts.id)
+        assert [each.id for each in await Searches().institutions(world.district, wanted)] == expected, wanted
+    (second,) = await Searches().institutions(world.district, Wanted(), after=arts.id)
     assert (second.id, second.open_classes) == (sports.id, 0)
 
 

@@ -12,9 +12,7 @@ from markupsafe import Markup, escape
 from pydantic import BaseModel, Field, StringConstraints
 from pydantic_core import to_json
 
-from app.contracts import search
 from app.contracts.search import LONGEST_QUERY, PARTS, FoundClass, FoundInstitution, Part, Searches, Wanted
-from app.db import District
 from app.errors import BadInput
 from app.money import MAX_FEN
 from app.portals.edge import Named
@@ -161,14 +159,14 @@ class SearchForm(BaseModel):
 @api.get("/classes", summary="Find a class", response_model=Listed[FoundClassItem])
 async def find_classes(request: Request, district: Named, asked: Annotated[ClassQuery, Query()], paging: PageById) -> Response:
     """Only those that may be joined, the newest first; a class without seats left is found too."""
-    return _json(_listed(await _classes(request, district, asked.wanted(), paging), paging))
+    return _json(_listed(await _searches(request).classes(district, asked.wanted(), paging.after, paging.more), paging))
 
 
 @api.get("/institutions", summary="Find an institution", response_model=Listed[FoundInstitutionItem])
-async def find_institutions(district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Response:
+async def find_institutions(request: Request, district: Named, asked: Annotated[SearchQuery, Query()], paging: PageById) -> Response:
     """Of any standing, in the order of entry; classes of one that may not enrol are not counted."""
     wanted = Wanted(words=asked.q, area=asked.area, kind=asked.kind)
-    return _json(_listed(await search.institutions(district, wanted, paging.after, paging.more), paging))
+    return _json(_listed(await _searches(request).institutions(district, wanted, paging.after, paging.more), paging))
 
 
 @pages.get("/search")
@@ -178,7 +176,7 @@ async def classes_page(request: Request, district: Named, form: Annotated[Search
         wanted = form.wanted()
     except BadInput as error:
         return _page(request, district.code, form, "classes", _listed([], paging), error)
-    found = await _classes(request, district, wanted, paging)
+    found = await _searches(request).classes(district, wanted, paging.after, paging.more)
     return _page(request, district.code, form, "classes", _listed(found, paging))
 
 
@@ -189,12 +187,12 @@ async def institutions_page(request: Request, district: Named, form: Annotated[S
         wanted = form.wanted()
     except BadInput as error:
         return _page(request, district.code, form, "institutions", _listed([], paging), error)
-    found = await search.institutions(district, wanted, paging.after, paging.more)
+    found = await _searches(request).institutions(district, wanted, paging.after, paging.more)
     return _page(request, district.code, form, "institutions", _listed(found, paging))
 
 
-async def _classes(request: Request, district: District, wanted: Wanted, paging: Paging[UUID]) -> list[FoundClass]:
-    return await cast(Searches, request.app.state.searches).classes(district, wanted, paging.after, paging.more)
+def _searches(request: Request) -> Searches:
+    return cast(Searches, request.app.state.searches)
 
 
 def _listed(found: Sequence[Found], paging: Paging[UUID]) -> Listed[Found]:
@@ -209,7 +207,7 @@ def _json(page: Listed[Found]) -> Response:
 
 def _page(request: Request, district: str, form: SearchForm, sought: str, page: Listed[Found], error: BadInput | None = None) -> Response:
     here, query = f"?district={district}", form.query(district)
-    lines = Markup().join([_line(each, here) for each in page.items])
+    lines = Markup("".join([_line(each, here) for each in page.items]))  # noqa: S704
     is_first = "cursor" not in request.query_params
     parts = {
         "q": escape(form.q),
