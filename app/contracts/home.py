@@ -35,7 +35,8 @@ _FAMILY = text("""
         SELECT held.id, held.contract_id, held.student_id, held.status, class_session.class_id, class_session.starts_at,
             class_session.ends_at, class_session.status AS session_status
         FROM held JOIN class_session ON class_session.id = held.class_session_id
-        WHERE held.status = ANY (CAST(:to_come AS text[])) ORDER BY class_session.starts_at, held.id LIMIT :next_lessons
+        WHERE held.status = ANY (CAST(:to_come AS text[])) AND class_session.ends_at > :now
+        ORDER BY class_session.starts_at, held.id LIMIT :next_lessons
     )
     SELECT
         (SELECT coalesce(sum(price_fen), 0) FROM held WHERE status = ANY (CAST(:in_escrow AS text[]))) AS escrow_fen,

@@ -263,6 +263,10 @@ def _machine_time(instant: datetime) -> str:
     return instant.astimezone(SHANGHAI).isoformat(timespec="seconds")
 
 
+def _is_past(instant: datetime) -> bool:
+    return instant < clock.now()
+
+
 def _amount(fen: int) -> Markup:
     return Markup('<span class="amount">{}</span>').format(money.yuan(fen))
 
@@ -303,6 +307,7 @@ def _build() -> jinja2.Environment:
         word=words.word,
         tone=words.tone,
     )
+    built.tests["past"] = _is_past
     built.globals.update(asset=assets.address)
     return built
 

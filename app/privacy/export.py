@@ -5,6 +5,7 @@ import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -87,8 +88,13 @@ async def as_json(session: AsyncSession, guardian_id: UUID) -> AsyncGenerator[by
     yield b"}\n"
 
 
-async def as_csv(session: AsyncSession, guardian_id: UUID) -> AsyncGenerator[bytes]:
-    """A row for each lesson; it begins with a byte order mark, without which Excel takes Chinese for Latin."""
+def as_csv(called: Callable[[str], str]) -> Form:
+    """A row for each lesson, whose state has the name by which it is `called`."""
+    return Form("csv", "text/csv; charset=utf-8", partial(_as_csv, called))
+
+
+async def _as_csv(called: Callable[[str], str], session: AsyncSession, guardian_id: UUID) -> AsyncGenerator[bytes]:
+    """It begins with a byte order mark, without which Excel takes Chinese for Latin."""
     names = {child.id: families.name_of(child) for child in await families.children_of(session, guardian_id)}
     yield "\ufeff".encode() + _written([_HEADINGS])
 
@@ -96,11 +102,10 @@ async def as_csv(session: AsyncSession, guardian_id: UUID) -> AsyncGenerator[byt
         return await contracts.contracts_of_guardian(session, guardian_id, after)
 
     async for _, contract in _every(rows, "created_at"):
-        yield _written([_cells(contract, lesson, names) for lesson in contract.lessons])
+        yield _written([[*_cells(contract, lesson, names), called(lesson.status)] for lesson in contract.lessons])
 
 
 JSON = Form("json", "application/json", as_json)
-CSV = Form("csv", "text/csv; charset=utf-8", as_csv)
 
 
 async def _every(rows: Rows, at: str) -> AsyncGenerator[tuple[int, Any]]:
@@ -158,7 +163,7 @@ def _cells(contract: ContractView, lesson: contracts.LessonView, names: dict[UUI
     starts = lesson.starts_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
     child = names.get(lesson.student_id, lesson.student_name_masked)
     told = (contract.contract_no, contract.institution_name, contract.class_name, child, str(lesson.number), starts)
-    return [*(never_a_formula(each) for each in told), plain(lesson.price_fen), lesson.status]
+    return [*(never_a_formula(each) for each in told), plain(lesson.price_fen)]
 
 
 def _written(rows: Sequence[Sequence[str]]) -> bytes:

@@ -58,6 +58,13 @@ async def test_escrow_and_what_comes_next_follow_the_lessons(world: World, schoo
     assert ((await home(family.parent)).escrow_fen, (await home(family.parent)).to_confirm) == (30_000, 0)
 
 
+async def test_what_is_over_comes_no_more_whether_it_was_entered_or_not(world: World, school: School, home: Look) -> None:
+    family = await school.enrol()
+    first, second, *_ = [await world.session_of(lesson) for lesson in await world.lessons_of(family.contract)]
+    await world.wait_until(first.ends_at + timedelta(seconds=1))
+    assert (await home(family.parent)).upcoming[0].starts_at == second.starts_at
+
+
 async def test_a_guardian_sees_the_lessons_that_another_one_paid(world: World, school: School, home: Look) -> None:
     family = await school.sign()
     other = await school.second_guardian(family)

@@ -302,6 +302,15 @@ async def test_the_home_page_says_what_waits(world: World, home: Desk, parent: P
     assert lessons[0].price_fen == 10_000
 
 
+async def test_a_lesson_that_is_over_waits_for_its_institution(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
+    contract, _ = await taught(world, parent, institution, delivered=0)
+    page = f"/contracts/{contract.id}"
+    assert "等待机构登记到课" not in await home.page(page)
+    [first, *_] = await world.lessons_of(contract)
+    await world.wait_until((await world.session_of(first)).ends_at + timedelta(seconds=1))
+    assert (await home.page(page)).count("等待机构登记到课") == 1
+
+
 async def test_renewal_offers_the_institutions_one_has_paid(world: World, home: Desk, parent: Parent, institution: Institution) -> None:
     elsewhere = await world.training_class(await world.institution("远山科技教育中心"))
     empty = await home.page("/classes")

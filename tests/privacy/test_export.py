@@ -9,8 +9,9 @@ import pytest
 
 from app import clock
 from app.db import District
+from app.portals.parent.takeaway import CSV
 from app.privacy import export, lookups
-from app.privacy.export import CSV, JSON, Form
+from app.privacy.export import JSON, Form
 from app.privacy.lookups import LookupDraft
 from app.refunds import service as refunds
 from app.registry import queries
@@ -97,4 +98,4 @@ async def test_the_sheet_names_the_child_and_computes_nothing(world: World, dist
     assert rows[0][3] == "孩子"
     assert {row[3] for row in rows[1:]} == {"'=1+1"}
     assert [row[4] for row in rows[1:]] == ["1", "2", "3", "4"]
-    assert {(row[6], row[7]) for row in rows[1:]} == {("100.00", "scheduled")}
+    assert {(row[6], row[7]) for row in rows[1:]} == {("100.00", "待上课")}
