@@ -95,14 +95,16 @@ async def open_class(session: AsyncSession, institution_id: UUID, draft: ClassDr
 
 
 async def approve_class(session: AsyncSession, officer: SupervisionStaff, class_id: UUID, reason: str) -> TrainingClass:
-    """Let a filed class enrol.
+    """Let a filed class enrol, as it stands now: it is judged again, and what was found is kept with it.
 
     Raises BadInput("registry.reason_invalid"), NotFound("registry.class_not_found"), Conflict("registry.class_decided"),
-    Refused("registry.institution_not_open").
+    Refused("registry.institution_not_open"), what `judging.judge_again` raises.
     """
     filed = await _decide(session, officer, class_id, "opened", reason)
-    institution = await session.get_one(Institution, filed.institution_id)
-    refuse_closed(institution)
+    course = await course_of(session, class_id)
+    refuse_closed(course.institution)
+    judgement = await judging.judge_again(session, course)
+    filed.judged_by, filed.findings = judgement.edition, judgement.told()
     return filed
 
 

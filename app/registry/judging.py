@@ -1,5 +1,6 @@
 """A class as it is filed, and a meeting as it is moved, held against the rule pack of the day."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -20,6 +21,7 @@ from app.policy.packs import Pack, pack_for
 from app.policy.pricing import judge_guide
 from app.policy.teaching import judge_sessions, judge_subject
 from app.registry.clashes import Meeting
+from app.registry.courses import Course
 from app.registry.models import ClassSession, Institution, Teacher, TrainingClass
 from app.registry.rules import ClassDraft
 from app.registry.teachers import check_may_teach, covers
@@ -53,6 +55,28 @@ def judge_draft(pack: Pack, teacher: Teacher, draft: ClassDraft, facts: ClassFac
     judgement = _passed(pack, findings, "按规定不能这样开班")
     for starts_at, _ in (draft.sessions[0], draft.sessions[-1]):
         check_may_teach(teacher, draft.subject, facts.kind, business_date(starts_at))
+    return judgement
+
+
+async def judge_again(session: AsyncSession, course: Course) -> Judgement:
+    """Whether a class that was filed may be approved as it stands now: its teachers, its days and the pack may have changed since.
+
+    Raises what `judge_filing` raises.
+    """
+    filed, institution = course.training_class, course.institution
+    planned = [each for each in course.sessions if each.status != "cancelled"]
+    taught = defaultdict(list)
+    for each in planned:
+        taught[each.teacher_id].append(business_date(each.starts_at))
+    pack, teacher = pack_for(district_of(session), clock.today()), await session.get_one(Teacher, filed.teacher_id)
+    facts = await class_facts(session, pack, institution, teacher, filed, [(each.starts_at, each.ends_at) for each in planned])
+    findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, filed.price_fen, filed.lesson_count)]
+    findings += judge_subject(pack, institution.kind, filed.subject)
+    judgement = _passed(pack, findings, "按规定不能这样开班")
+    for teacher_id, days in taught.items():
+        teacher = await session.get_one(Teacher, teacher_id)
+        for on in (days[0], days[-1]):
+            check_may_teach(teacher, filed.subject, institution.kind, on)
     return judgement
 
 

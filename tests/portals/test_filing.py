@@ -87,6 +87,18 @@ async def test_a_filing_goes_from_the_institution_over_an_officer_to_the_public(
     assert closed["status"] == "closed"
 
 
+async def test_an_officer_sees_what_has_become_unlawful_before_deciding(desks: Desks, office: Office) -> None:
+    desk, officer = await desks.institution(office.institution), await desks.officer()
+    class_id = await filed(desk, office)
+    assert "现在不能批准" not in shown(await officer.page(f"/classes/{class_id}"))
+    gone = await desk.post(f"/teachers/{office.teacher.id}/leave", {"last_on": MONDAY.isoformat()})
+    assert gone.status_code == 200, gone.text
+    page = shown(await officer.page(f"/classes/{class_id}"))
+    assert "该教师届时不在职" in page
+    assert "备案后情况有变，现在不能批准" in page
+    assert problem_of(await officer.post(f"/classes/{class_id}/approve", {"reason": "材料齐全"}, "k1")) == (422, "registry.teacher_left")
+
+
 async def test_a_refused_filing_tells_its_institution_why(desks: Desks, office: Office) -> None:
     desk, officer = await desks.institution(office.institution), await desks.officer()
     class_id = await filed(desk, office)

@@ -202,6 +202,23 @@ async def test_a_subject_is_taught_by_who_is_certified_for_it(subject_office: Of
     assert [rule for rule, *_ in await broken_rules(subject_office)] == ["staff.cert"]
 
 
+async def test_what_has_become_unlawful_since_it_was_filed_is_not_approved(subject_office: Office, office: Office, district: District) -> None:
+    course, leaving = await subject_office.file(), await office.file()
+    async with district.transaction() as session:
+        await teachers.mark_serving(session, subject_office.world.officer(), subject_office.teacher.id, True, "举报属实")
+        await teachers.leave(session, office.staff, office.teacher.id, MONDAY)
+    for at_school, filed, code in ((subject_office, course, "registry.rule"), (office, leaving, "registry.teacher_left")):
+        with pytest.raises(Refused) as refusal:
+            await at_school.approve(filed)
+        assert refusal.value.code == code
+        async with district.reading() as session:
+            assert (await session.get_one(TrainingClass, filed.training_class.id)).status == "filed"
+    async with district.transaction() as session:
+        await teachers.mark_serving(session, subject_office.world.officer(), subject_office.teacher.id, False, "核实无误")
+    approved = await subject_office.approve(course)
+    assert (approved.status, approved.judged_by) == ("opened", course.training_class.judged_by)
+
+
 async def test_a_subject_is_not_taught_by_a_foreigner_who_is_abroad(subject_office: Office, office: Office, district: District) -> None:
     for at_school in (subject_office, office):
         async with district.transaction() as session:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts import queries as contracts
+from app.errors import Refused
 from app.policy.packs import BINDING
 from app.portals.edge import Home, Once, OncePerKey, Read, SupervisionCaller
 from app.portals.fields import Listed, PageByTime, PathId, listed
@@ -17,7 +18,9 @@ from app.portals.pages import render
 from app.portals.staff import carry_out
 from app.portals.supervision.views import ReasonInput
 from app.registry import classes as register
+from app.registry import judging
 from app.registry import queries as registry
+from app.registry.courses import course_of
 from app.registry.models import TrainingClass
 from app.registry.session_changes import changes_of_class
 from app.security import SupervisionStaff
@@ -93,6 +96,13 @@ class ClassDecision(BaseModel):
     decision_reason: str
 
 
+class Said(NamedTuple):
+    """Findings, and the edition of the rule pack that they are by."""
+
+    edition: str | None
+    findings: list[dict[str, Any]]
+
+
 @api.get("", summary="Filed classes in the order of filing")
 async def filed_classes(
     caller: SupervisionCaller, session: Read, paging: PageByTime, status: Annotated[ClassState | None, Query()] = None
@@ -143,12 +153,15 @@ async def class_page(request: Request, class_id: PathId, caller: SupervisionCall
     """What was filed, what the rules say about it, its schedule, and the decision that it waits for."""
     view = (await contracts.offer(session, class_id)).view
     filed = await session.get_one(TrainingClass, class_id)
+    said, refusal = await _judged(session, filed)
     return render(
         request,
         "supervision/class.html",
         view=view,
-        filed=filed,
-        advice=_advice(filed.findings),
+        judged_by=said.edition,
+        findings=said.findings,
+        refusal=refusal,
+        advice=_advice(said.findings),
         schedule=await _schedule(session, view.institution_id, class_id),
         changes=await changes_of_class(session, class_id),
     )
@@ -175,6 +188,17 @@ async def _decided(decision: Decision, class_id: UUID, body: ReasonInput, caller
     async with once.transaction() as session:
         decided = await _DECIDE[decision](session, caller, class_id, body.reason)
         return await once.answer(ClassDecision(id=class_id, status=decided.status, decision_reason=decided.decision_reason or ""))
+
+
+async def _judged(session: AsyncSession, filed: TrainingClass) -> tuple[Said, Refused | None]:
+    """What the rules said when it was decided; while it waits, what they say now, and why it cannot be approved if it cannot."""
+    if filed.status == "filed":
+        try:
+            judgement = await judging.judge_again(session, await course_of(session, filed.id))
+        except Refused as refusal:
+            return Said(filed.judged_by, refusal.facts.get("findings", [])), refusal
+        return Said(judgement.edition, judgement.told()), None
+    return Said(filed.judged_by, filed.findings), None
 
 
 def _advice(findings: list[dict[str, Any]]) -> list[str]:
