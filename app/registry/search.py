@@ -102,7 +102,8 @@ _INSTITUTIONS = text("""
     FROM institution i
     WHERE i.id = ANY (CAST(:institutions AS uuid[]))
 """)
-# An hour counts where the class meets regularly: one session in eight at least, so a single make-up lesson is none.
+# An hour counts where the class meets regularly: in that part of the day one session in eight at least, and on that weekday a quarter as
+# often as on its commonest. So a single make-up lesson is none, and each day of a class that meets every third one is.
 _CLASSES = text("""
     SELECT c.id AS class_id, c.institution_id, i.kind, c.mode, c.price_fen, c.name, c.subject, i.name AS institution_name,
         t.name AS teacher_name, CASE c.mode WHEN 'onsite' THEN coalesce(m.address, i.address) ELSE '' END AS address, s.open_until, s.hours,
@@ -116,9 +117,11 @@ _CLASSES = text("""
     JOIN teacher t ON t.id = c.teacher_id
     LEFT JOIN campus m ON m.id = c.campus_id
     CROSS JOIN LATERAL (
-        SELECT max(last_at) AS open_until, coalesce(bit_or(1 << hour) FILTER (WHERE meetings * 8 >= total), bit_or(1 << hour)) AS hours
-        FROM (
-            SELECT hour, count(*) AS meetings, sum(count(*)) OVER () AS total, max(starts_at) AS last_at
+        SELECT max(last_at) AS open_until,
+            coalesce(bit_or(1 << hour) FILTER (WHERE in_part * 8 >= total AND on_weekday * 4 >= commonest), bit_or(1 << hour)) AS hours
+        FROM (SELECT *, max(on_weekday) OVER () AS commonest FROM (
+            SELECT hour, sum(count(*)) OVER (PARTITION BY hour / 3) AS on_weekday, sum(count(*)) OVER (PARTITION BY hour % 3) AS in_part,
+                sum(count(*)) OVER () AS total, max(starts_at) AS last_at
             FROM (
                 SELECT starts_at, CAST(extract(isodow FROM local) AS int) * 3 - 3
                     + CASE WHEN extract(hour FROM local) < 12 THEN 0 WHEN extract(hour FROM local) < 18 THEN 1 ELSE 2 END AS hour
@@ -128,7 +131,7 @@ _CLASSES = text("""
                 ) AS meeting
             ) AS placed
             GROUP BY hour
-        ) AS counted
+        ) AS counted) AS compared
     ) AS s
     WHERE (c.institution_id = ANY (CAST(:institutions AS uuid[])) OR c.id = ANY (CAST(:classes AS uuid[])))
         AND c.status = 'opened' AND s.open_until > :now

@@ -51,3 +51,6 @@ BEGIN
         AND (p_terms[5] IS NULL OR strpos(s.names || E'\n' || s.places, p_terms[5]) > 0)
     ORDER BY s.institution_id LIMIT p_limit;
 END $$;
+
+-- When a class usually meets is counted in another way, so all are looked at again.
+INSERT INTO search_due (institution_id) SELECT DISTINCT institution_id FROM class_search;

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -86,6 +87,33 @@ async def test_one_meeting_among_many_at_another_hour_is_not_usual(world: World)
             last.starts_at, last.ends_at = last.starts_at + timedelta(hours=9), last.ends_at + timedelta(hours=9)
         assert (daily.id in await found(world, Wanted(parts=frozenset({"evening"})))) is usual
         assert daily.id in await found(world, Wanted(parts=frozenset({"morning"})))
+
+
+async def meets(world: World, training_class: TrainingClass, day_of: Callable[[int], int]) -> None:
+    """Move each class session of a daily class that begins on a Tuesday to a day, counted from that Tuesday."""
+    of_class = select(ClassSession).where(ClassSession.class_id == training_class.id).order_by(ClassSession.number.desc())
+    async with world.district.transaction() as session:
+        for each in await session.scalars(of_class):
+            later = timedelta(days=day_of(each.number) - (each.number - 1))
+            each.starts_at, each.ends_at = each.starts_at + later, each.ends_at + later
+            await session.flush()
+
+
+@pytest.mark.parametrize(("every", "lessons", "weekdays"), [(3, 7, range(7)), (4, 10, range(7)), (7, 6, [1]), (1, 4, range(1, 5))])
+async def test_a_class_without_a_weekly_pattern_is_found_on_each_of_its_days(
+    world: World, every: int, lessons: int, weekdays: Sequence[int]
+) -> None:
+    rotating = await world.training_class(await world.institution(), lessons)
+    await meets(world, rotating, lambda number: every * (number - 1))
+    for weekday in range(7):
+        assert (rotating.id in await found(world, Wanted(weekdays=frozenset({weekday})))) is (weekday in weekdays), weekday
+
+
+async def test_the_make_up_lesson_of_a_weekly_class_is_not_usual(world: World) -> None:
+    weekly = await world.training_class(await world.institution(), 6)
+    await meets(world, weekly, lambda number: 7 * (number - 1) + (2 if number == 6 else 0))
+    assert await found(world, Wanted(weekdays=TUESDAY)) == [weekly.id]
+    assert await found(world, Wanted(weekdays=frozenset({3}))) == []
 
 
 @pytest.mark.parametrize(

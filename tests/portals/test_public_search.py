@@ -1,5 +1,6 @@
 """Searching as everybody does it: a box, a few choices, page by page."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import httpx
@@ -46,6 +47,19 @@ async def test_a_class_is_found_from_the_home_page(world: World, anybody: httpx.
     for fact in ("创意美术", "晨光艺术培训学校", "李老师", "¥400.00", "余 20 位", "上午"):
         assert fact in said
     assert link(found, "创意美术").startswith(f"/classes/{offered}?district=510112")
+
+
+async def test_a_list_says_what_a_class_that_has_begun_still_costs(world: World, anybody: httpx.AsyncClient) -> None:
+    institution = await world.institution()
+    await world.training_class(institution, lessons=4)
+    paths = ("/search", f"/institutions/{institution.id}?district=510112")
+    assert await keep_up(world.district)
+    for path in paths:
+        assert "已开课" not in shown(await page(anybody, path))
+    await world.wait(timedelta(days=2))
+    begun = [shown(await page(anybody, path)) for path in paths]
+    assert "已开课，只付剩下的课时" in begun[0]
+    assert "已开课，只付剩下的 2 课时" in begun[1]
 
 
 async def test_choices_narrow_the_list_and_stay_in_the_form(world: World, anybody: httpx.AsyncClient) -> None:

@@ -202,7 +202,9 @@ async def test_a_subject_is_taught_by_who_is_certified_for_it(subject_office: Of
     assert [rule for rule, *_ in await broken_rules(subject_office)] == ["staff.cert"]
 
 
-async def test_what_has_become_unlawful_since_it_was_filed_is_not_approved(subject_office: Office, office: Office, district: District) -> None:
+async def test_what_has_become_unlawful_since_it_was_filed_is_not_approved(
+    subject_office: Office, office: Office, district: District
+) -> None:
     course, leaving = await subject_office.file(), await office.file()
     async with district.transaction() as session:
         await teachers.mark_serving(session, subject_office.world.officer(), subject_office.teacher.id, True, "举报属实")

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from pydantic import BaseModel, Field, StringConstraints
 from pydantic_core import to_json
 
+from app import clock
 from app.contracts.search import LONGEST_QUERY, PARTS, FoundClass, FoundInstitution, Part, Searches, Wanted
 from app.errors import BadInput
 from app.money import MAX_FEN
@@ -207,13 +208,18 @@ def _json(page: Listed[Found]) -> Response:
 
 def _page(request: Request, district: str, form: SearchForm, sought: str, page: Listed[Found], error: BadInput | None = None) -> Response:
     here, query = f"?district={district}", form.query(district)
-    lines = Markup("".join([_line(each, here) for each in page.items]))  # noqa: S704
+    today = clock.today()
+    lines = [
+        _class_line(each, here, each.starts_on < today) if isinstance(each, FoundClass) else _institution_line(each, here)
+        for each in page.items
+    ]
+    found = Markup("".join(lines))  # noqa: S704
     is_first = "cursor" not in request.query_params
     parts = {
         "q": escape(form.q),
         "query": escape(query),
         "conditions": _conditions(form.conditions, sought, error) if error else _kept_conditions(form.conditions, sought),
-        "results": _part("results", lines, sought, error, is_first, request.url.path, page.next_cursor, query),
+        "results": _part("results", found, sought, error, is_first, request.url.path, page.next_cursor, query),
     }
     about: dict[str, Any] = {"sought": sought, "here": here}
     if error:
@@ -234,9 +240,14 @@ def _item(found: FoundClass | FoundInstitution) -> bytes:
 
 
 @lru_cache(_LINES_KEPT)
-def _line(found: FoundClass | FoundInstitution, here: str) -> Markup:
+def _class_line(found: FoundClass, here: str, begun: bool) -> Markup:
     """It says what the row says and nothing else, so the same row gives the same line."""
-    return _part("class_line" if isinstance(found, FoundClass) else "institution_line", found, here)
+    return _part("class_line", found, here, begun)
+
+
+@lru_cache(_LINES_KEPT)
+def _institution_line(found: FoundInstitution, here: str) -> Markup:
+    return _part("institution_line", found, here)
 
 
 def _part(name: str, *values: object) -> Markup:
