@@ -1,5 +1,6 @@
 """Rule packs at the command line: `python -m app.cli policy --help`."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
@@ -32,6 +33,16 @@ _UNITS_ZH: dict[Unit, str] = {
     "minute": "分钟",
     "lesson": "课时",
     "student": "人",
+}
+
+_CHOICES_ZH = {
+    "half_up": "四舍五入",
+    "down": "舍去",
+    "up": "进一",
+    "before_rounding": "先浮动后取整",
+    "after_rounding": "先取整后浮动",
+    "pro_rata": "按已完成课时的比例",
+    "list_price": "按公示价",
 }
 
 Place = Annotated[str, typer.Option("--district", help="GB/T 2260 code of a district.")]
@@ -86,14 +97,14 @@ def diff(
     other_district: Annotated[str, typer.Option("--to-district", help="By default the same.")] = "",
     other_on: Annotated[datetime | None, typer.Option("--to-on", formats=["%Y-%m-%d"], help="By default the same.")] = None,
 ) -> None:
-    """Print in which values, packs and sources two districts, or two days, differ."""
+    """Print in which values, packs and sources two districts, or two days, differ; a later version that says the same is no difference."""
     before, day = _pack(district, on)
     after, other_day = _pack(other_district or district, other_on or on)
     console.print(f"- {district} {day} {before.edition}", markup=False)
     console.print(f"+ {other_district or district} {other_day} {after.edition}", markup=False)
     old, new = _lines(before), _lines(after)
     for name in dict.fromkeys([*old, *new]):
-        if old.get(name) != new.get(name):
+        if _unnumbered(old.get(name)) != _unnumbered(new.get(name)):
             for mark, line in (("-", old.get(name)), ("+", new.get(name))):
                 if line is not None:
                     console.print(f"{mark} {line}", markup=False)
@@ -172,6 +183,8 @@ def _told(unsound: ValueError) -> str:
 
 
 def _pack(district: str, on: datetime | None) -> tuple[Pack, date]:
+    if not re.fullmatch("[0-9]{6}", district):
+        fail("区县代码须为六位数字（GB/T 2260）")
     day = on.date() if on else clock.today()
     return _found(lambda: packs.pack_for(district, day)), day
 
@@ -204,6 +217,11 @@ def _lines(pack: Pack) -> dict[str, str]:
     return lines
 
 
+def _unnumbered(line: str | None) -> str | None:
+    """A line without the version of its pack."""
+    return line and re.sub(r"　\[(\w+)/\d+\] ", r"　[\1] ", line)
+
+
 def _cited(origin: Edition, stated: Cited) -> str:
     return f"[{origin.name}] {stated.grade} {stated.source}{'' if stated.binding else '（仅供参考）'}"
 
@@ -215,7 +233,7 @@ def _values(rule_id: str, rule: Rule) -> Iterator[tuple[str, str]]:
     for name, moment in rule.times.items():
         yield f"{rule_id}.{name}", f"{moment:%H:%M}"
     for name, choice in rule.choices.items():
-        yield f"{rule_id}.{name}", choice
+        yield f"{rule_id}.{name}", _CHOICES_ZH[choice]
     if not (rule.limits or rule.times or rule.choices):
         yield rule_id, rule.title_zh
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from app import clock
+from app.policy.catalogue import SHAPES
+from app.policy_commands import _CHOICES_ZH
 from tests.sample.commands import Operator
 from tests.world import World
 
@@ -90,6 +92,29 @@ async def test_two_places_and_two_days_are_held_against_each_other(operator: Ope
     assert "charge.cap" not in printed
     same = ("policy", "diff", "--district", "510112", "--on", "2026-03-02", "--to-on", "2026-04-02")
     assert (await operator.done(*same)).count("\n") == 2
+    of_later = ("policy", "diff", "--district", "510112", "--on", "2025-04-01", "--to-on", "2025-06-01")
+    changed = (await operator.done(*of_later)).splitlines()
+    assert changed[:2] == [
+        "- 510112 2025-04-01 nation/3+sichuan/1+chengdu/1+longquanyi/1",
+        "+ 510112 2025-06-01 nation/4+sichuan/1+chengdu/1+longquanyi/1",
+    ]
+    assert [line.split(" = ")[0] for line in changed[2:]] == [
+        "- refund.price.own_reason",
+        "+ refund.price.own_reason",
+        "+ refund.cooling.day",
+        "+ refund.transfer",
+    ]
+
+
+async def test_choices_are_words_and_a_code_is_a_districts(operator: Operator) -> None:
+    printed = await operator.done("policy", "show", "--district", "510112", "--on", "2026-03-02")
+    assert "price.guide.rounding = 四舍五入　" in printed
+    assert "refund.price.own_reason = 按已完成课时的比例　" in printed
+    assert "六位数字" in await operator.refused("policy", "show", "--district", "999")
+
+
+def test_every_choice_of_a_rule_has_a_word() -> None:
+    assert set(_CHOICES_ZH) == {choice for shape in SHAPES.values() for choices in shape.choices.values() for choice in choices}
 
 
 async def test_stored_contracts_are_replayed_under_a_draft(
