@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -16,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from app.errors import BadInput, DomainError, NotFound, Refused, SignInRequired, Unavailable
-from app.portals.edge import Replayed, end_of
+from app.portals.edge import Replayed, end_of, local_path
 from app.portals.pages import render, sign_in_address
 
 _log = structlog.get_logger()
@@ -43,7 +44,7 @@ def problem(request: Request, error: DomainError, headers: Mapping[str, str] | N
     """The answer for a domain error, in the form that this path's callers read."""
     status = status or error.status
     if not _is_program(request):
-        return render(request, "error.html", status=status, headers=headers, error=error)
+        return render(request, "error.html", status=status, headers=headers, error=error, back=_back(request))
     facts = jsonable_encoder(error.facts)
     about = {
         "type": f"urn:problem:{error.code}",
@@ -54,6 +55,17 @@ def problem(request: Request, error: DomainError, headers: Mapping[str, str] | N
         "request_id": request.state.request_id,
     }
     return JSONResponse({**facts, **about}, status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def _back(request: Request) -> str:
+    """The page of ours that the caller came from; empty where that is not known, or where it is the same page."""
+    try:
+        came_from = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return ""
+    if came_from.netloc != request.headers.get("host") or (request.method == "GET" and came_from.path == request.url.path):
+        return ""
+    return local_path(came_from.path + (f"?{came_from.query}" if came_from.query else ""), "")
 
 
 def unexpected(request: Request, error: Exception) -> Response:

@@ -392,6 +392,15 @@ async def test_a_form_without_the_pages_token_does_nothing(world: World, home: D
     ]
     for path, form in forged:
         assert (await home.browser.post(f"/parent{path}", data=form)).status_code == 403
+    here = str(home.browser.base_url).rstrip("/")
+    for came_from, back in (
+        (f"{here}/parent/students?cursor=1", 'href="/parent/students?cursor=1">返回上一页'),
+        ("https://elsewhere.example/parent/students", None),
+        ("http://[", None),
+    ):
+        stale = (await home.browser.post("/parent/students", data={}, headers={"Referer": came_from})).text
+        assert (back or "返回首页") in stale
+        assert ("返回上一页" in stale) is bool(back)
     assert await world.totals(institution) == {"cash": 40_000, "escrow": 40_000}
 
 
