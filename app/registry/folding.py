@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 MAX_TERMS = 5
+"""As many as `search_classes` and `search_institutions` look at."""
 _KEPT = ("L", "N", "M")
 _BETWEEN_FIELDS = "\n"
 _SIGNED = 1 << 31
