@@ -132,6 +132,16 @@ class ContractView:
         """What is to be paid now."""
         return next((charge for charge in self.charges if charge.is_due), None)
 
+    @property
+    def paid_fen(self) -> int:
+        """What was paid of its charges; nothing of it is subtracted where it was refunded."""
+        return sum(charge.amount_fen for charge in self.charges if charge.status == "paid")
+
+    @property
+    def cancelled_fen(self) -> int:
+        """What of its amount is not to be paid any more."""
+        return sum(charge.amount_fen for charge in self.charges if charge.status == "lapsed")
+
 
 async def open_classes(
     session: AsyncSession, institution_id: UUID | None = None, after: Cursor | None = None, limit: int = PAGE
