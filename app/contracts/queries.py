@@ -238,6 +238,16 @@ async def live_contract_of(session: AsyncSession, guardian_id: UUID, class_id: U
     return found
 
 
+async def joins_again(session: AsyncSession, guardian_id: UUID, contract: ContractView) -> bool:
+    """Whether the child of the guardian's contract that has ended may be enrolled in its class again."""
+    if contract.status in LIVE:
+        return False
+    query = _open_classes(None, 1).where(TrainingClass.id == contract.class_id)
+    views = [_class_view(row) for row in await session.execute(query)]
+    has_seat = any(view.seats_left for view in views)
+    return has_seat and await live_contract_of(session, guardian_id, contract.class_id, contract.student_id) is None
+
+
 async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id: UUID) -> LessonView:
     """A lesson of one of the guardian's children. Raises NotFound("lessons.not_found")."""
     row = (
