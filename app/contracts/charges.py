@@ -114,12 +114,6 @@ async def lapse_overdue(session: AsyncSession, contracts: Sequence[Contract]) ->
     return len(first)
 
 
-async def opens_later(session: AsyncSession, contract_id: UUID) -> bool:
-    """Whether the first charge of a contract opens after today: nobody can be paying it."""
-    first = select(Charge.opens_on).where(Charge.contract_id == contract_id, Charge.number == 1)
-    return (await session.scalars(first)).one() > clock.today()
-
-
 async def give_up(session: AsyncSession, contract_ids: Sequence[UUID]) -> bool:
     """Cancel what of locked contracts is still to be paid but was not taught, and say whether anything was.
 

@@ -132,6 +132,16 @@ class ContractView:
         """What is to be paid now."""
         return next((charge for charge in self.charges if charge.is_due), None)
 
+    @property
+    def paid_fen(self) -> int:
+        """What was paid of its charges; nothing of it is subtracted where it was refunded."""
+        return sum(charge.amount_fen for charge in self.charges if charge.status == "paid")
+
+    @property
+    def cancelled_fen(self) -> int:
+        """What of its amount is not to be paid any more."""
+        return sum(charge.amount_fen for charge in self.charges if charge.status == "lapsed")
+
 
 async def open_classes(
     session: AsyncSession, institution_id: UUID | None = None, after: Cursor | None = None, limit: int = PAGE
@@ -226,6 +236,16 @@ async def live_contract_of(session: AsyncSession, guardian_id: UUID, class_id: U
     criteria = (Contract.id.in_(contracts_of(guardian_id)), Contract.class_id == class_id, Contract.student_id == student_id)
     found: UUID | None = await session.scalar(select(Contract.id).where(*criteria, Contract.status.in_(LIVE)))
     return found
+
+
+async def joins_again(session: AsyncSession, guardian_id: UUID, contract: ContractView) -> bool:
+    """Whether the child of the guardian's contract that has ended may be enrolled in its class again."""
+    if contract.status in LIVE:
+        return False
+    query = _open_classes(None, 1).where(TrainingClass.id == contract.class_id)
+    views = [_class_view(row) for row in await session.execute(query)]
+    has_seat = any(view.seats_left for view in views)
+    return has_seat and await live_contract_of(session, guardian_id, contract.class_id, contract.student_id) is None
 
 
 async def lesson_of_guardian(session: AsyncSession, guardian_id: UUID, lesson_id: UUID) -> LessonView:

@@ -172,15 +172,16 @@ async def miss_delivered(session: AsyncSession, contract_ids: Sequence[UUID]) ->
 
 
 async def decline(session: AsyncSession, parent: Parent, contract_id: UUID) -> None:
-    """Pay no more of the parent's own contract in force: planned charges and their lessons lapse, what is paid is taught.
+    """Pay no more of the parent's own contract: planned charges and their lessons lapse, what is paid is taught.
 
-    What was taught unpaid stays due. A seat that is held for a charge of a later day is free again before that day.
+    What was taught unpaid stays due. A seat that is held unpaid is free again; there the caller has made sure, under the lock, that
+    no payment is open.
 
     Raises NotFound("contracts.not_found"), Conflict("contracts.nothing_planned") where nothing is still to be paid.
     """
     await own_contract(session, parent, contract_id)
     contract = await lock(session, contract_id)
-    if contract.status == "created" and await charges.opens_later(session, contract_id):
+    if contract.status == "created":
         await _free(session, [contract])
     elif contract.status not in ("agreed", "paid") or not await charges.give_up(session, [contract_id]):
         raise Conflict("contracts.nothing_planned", "这份合同没有以后要付的费用")

@@ -75,6 +75,11 @@ async def expire_payments(district: District, banks: Banks) -> int:
         .order_by(Payment.expires_at)
         .limit(CALLS)
     )
+    return await close_codes(district, banks, await _listed(district, query))
+
+
+async def close_codes(district: District, banks: Banks, payment_nos: Sequence[str]) -> int:
+    """Close these payments that are over, at the bank first, as far as it answers and has taken nothing for them; how many expired."""
     slots = asyncio.Semaphore(_CALLS_AT_ONCE)
 
     async def close(payment_no: str) -> str | None:
@@ -86,7 +91,7 @@ async def expire_payments(district: District, banks: Banks) -> int:
         return payment_no
 
     async with asyncio.TaskGroup() as group:
-        closing = [group.create_task(close(payment_no)) for payment_no in await _listed(district, query)]
+        closing = [group.create_task(close(payment_no)) for payment_no in payment_nos]
     closed = [payment_no for task in closing if (payment_no := task.result())]
     return await _together(district, "payments.expire_payments", closed, _expire)
 

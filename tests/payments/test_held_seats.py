@@ -6,12 +6,12 @@ from datetime import date, timedelta
 import pytest
 
 from app import clock
-from app.contracts import queries, service
+from app.contracts import queries
 from app.contracts.home import home_of
 from app.contracts.judging import LegalPlan
 from app.contracts.models import Contract
 from app.errors import Conflict, DomainError, Refused
-from app.payments import jobs
+from app.payments import giving_up, jobs
 from app.payments import service as payments
 from app.payments.models import Payment
 from app.policy.packs import pack_for
@@ -49,8 +49,7 @@ class Held:
         return refused.value
 
     async def decline(self) -> None:
-        async with self.world.district.transaction() as session:
-            await service.decline(session, self.parent, self.contract.id)
+        await giving_up.decline(self.world.district, self.world.banks, self.parent, self.contract.id)
 
     async def status(self) -> str:
         async with self.world.district.reading() as session:
@@ -130,12 +129,11 @@ async def test_it_can_be_given_up_before_its_day(held: Held) -> None:
         await leaving.erase_account(session, held.parent)
 
 
-async def test_what_is_being_paid_is_not_given_up(held: Held) -> None:
+async def test_it_can_be_given_up_on_its_day(held: Held) -> None:
     await held.day_comes()
     await held.start()
-    with pytest.raises(Conflict, match=r"contracts\.nothing_planned"):
-        await held.decline()
-    assert await held.status() == "created"
+    await held.decline()
+    assert await held.status() == "lapsed"
 
 
 async def test_of_several_charges_the_first_is_paid_on_its_day_and_the_next_on_theirs(world: World) -> None:

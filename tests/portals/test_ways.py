@@ -104,6 +104,14 @@ async def test_the_months_to_come_can_be_declined(school: School, home: Desk) ->
     assert (await home.post(f"{contract}/decline")).json()["code"] == "contracts.nothing_planned"
 
 
+async def test_a_contract_in_parts_says_how_much_of_it_was_paid(school: School, home: Desk) -> None:
+    contract = await sign(home, school, "parts")
+    await pay(home, school, contract)
+    assert "合同金额¥3,200.00已付¥2,900.00/共¥3,200.00" in said(await home.page(contract))
+    await home.submit(f"{contract}/decline", {})
+    assert "合同金额¥3,200.00已付¥2,900.00/共¥2,900.00，其余已取消" in said(await home.page(contract))
+
+
 @pytest.mark.parametrize(("way", "facts"), [("parts", ("29课时·¥2,900.00", "3课时·¥300.00")), ("later", ("没有预付的学费",))])
 async def test_a_form_that_was_refused_still_shows_what_it_would_sign(school: School, home: Desk, way: str, facts: tuple[str, ...]) -> None:
     path = f"/classes/{school.training_class.id}/enrol"

@@ -10,10 +10,11 @@ from app.lessons import service as lessons
 from app.lessons.confirming import Confirmers, Wish
 from app.lessons.rules import how_many
 from app.lessons.service import Consent
+from app.payments import giving_up
 from app.payments import queries as payment_views
 from app.payments import service as payments
 from app.portals.cashier import reach_bank
-from app.portals.edge import Home, Once, ParentCaller, Read, Replayed, Write
+from app.portals.edge import Home, Once, ParentCaller, Read, Replayed, Write, snapshot
 from app.portals.fields import Listed, PageByTime, PathId, PathNo, listed
 from app.portals.parent.answers import (
     CheckoutAnswer,
@@ -86,10 +87,14 @@ async def pay(request: Request, contract_id: PathId, caller: ParentCaller, home:
 
 
 @router.post("/contracts/{contract_id}/decline", summary="Pay no more")
-async def decline(contract_id: PathId, caller: ParentCaller, session: Write) -> ContractAnswer:
-    """The charges that are still planned lapse with their lessons; what is paid is taught, and can be refunded."""
-    await contracts.decline(session, caller, contract_id)
-    return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id))
+async def decline(request: Request, contract_id: PathId, caller: ParentCaller, home: Home) -> ContractAnswer:
+    """The charges that are still planned lapse with their lessons; what is paid is taught, and can be refunded.
+
+    A seat that is held unpaid is free again, once an open payment of it is closed at the bank.
+    """
+    await giving_up.decline(home, request.app.state.banks, caller, contract_id)
+    async with snapshot(home) as session:
+        return ContractAnswer.of(await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id))
 
 
 @router.get("/payments", summary="The caller's payments")

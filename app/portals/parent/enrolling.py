@@ -39,6 +39,7 @@ async def own_contract(request: Request, contract_id: PathId, caller: ParentCall
         request,
         "parent/contract.html",
         contract=contract,
+        joins_again=await contract_views.joins_again(session, caller.guardian_id, contract),
         payments=await payments.payments_of_contract(session, contract_id),
         receipts=await payments.receipts_of_contract(session, contract_id),
         refunds=await refunds.refunds_of_contract(session, contract_id),

@@ -4,10 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from app import clock
 from app.contracts import queries as contract_views
-from app.contracts import service as contracts
 from app.db import District
 from app.errors import Conflict, Refused
-from app.payments import codes
+from app.payments import codes, giving_up
 from app.payments import queries as payment_views
 from app.payments import service as payments
 from app.payments.queries import PaymentView
@@ -36,14 +35,14 @@ async def start(contract_id: PathId, caller: ParentCaller, home: Home) -> Respon
 
 
 @router.post("/contracts/{contract_id}/decline")
-async def decline(contract_id: PathId, caller: ParentCaller, home: Home) -> Response:
+async def decline(request: Request, contract_id: PathId, caller: ParentCaller, home: Home) -> Response:
     """Pay no more; pressed twice, there is nothing left to decline."""
     try:
-        async with home.transaction() as session:
-            await contracts.decline(session, caller, contract_id)
-            contract = await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id)
+        await giving_up.decline(home, request.app.state.banks, caller, contract_id)
     except Conflict as refused:
         return see_other(f"/parent/contracts/{contract_id}", refused.message_zh, "danger")
+    async with snapshot(home) as session:
+        contract = await contract_views.contract_of_guardian(session, caller.guardian_id, contract_id)
     said = "以后的课不再上，已上未付的课仍需付款" if contract.way == "later" else "以后各期已取消，已付款的课照常上"
     return see_other(f"/parent/contracts/{contract_id}", "名额已放弃" if contract.status == "lapsed" else said)
 
