@@ -104,7 +104,7 @@ async def invite(request: Request, student_id: PathId, caller: ParentCaller, hom
     except NotFound:
         raise
     except DomainError as error:
-        return await _student_page(request, caller, home, student_id, error)
+        return await _student_page(request, caller, home, student_id, error, phone=phone)
     if made.code is None:
         return see_other(f"/parent/students/{student_id}", "邀请已发出：对方用该手机号登录后，在“我的孩子”中接受")
     return await _student_page(request, caller, home, student_id, code=made.code)
@@ -188,7 +188,7 @@ async def _student_page(
 ) -> Response:
     async with snapshot(home) as session:
         child = await families.own_child(session, caller.guardian_id, student_id)
-        entered = {"name": "", "birth_month": families.birth_month_of(child), "stage": child.stage or ""}
+        entered = {"name": "", "phone": "", "birth_month": families.birth_month_of(child), "stage": child.stage or ""}
         context: dict[str, Any] = {
             "child": await family_queries.student(session, caller.guardian_id, student_id),
             "guardians": await family_queries.guardians_of_child(session, student_id),
