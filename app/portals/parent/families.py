@@ -35,10 +35,11 @@ async def add_student(
     """Enter a child; the same one again changes nothing."""
     try:
         async with home.transaction() as session:
-            await families.add_student(session, caller.guardian_id, name, birth_month, stage, consent=consent)
+            known = await families.children_of(session, caller.guardian_id)
+            child = await families.add_student(session, caller.guardian_id, name, birth_month, stage, consent=consent)
     except DomainError as error:
         return await _students_page(request, caller, home, error, name=name, birth_month=birth_month, stage=stage)
-    return see_other("/parent/students", "孩子已登记")
+    return see_other("/parent/students", "这个孩子以前已登记，没有重复登记" if child in known else "孩子已登记")
 
 
 @router.get("/students/{student_id}")
