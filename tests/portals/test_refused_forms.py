@@ -85,6 +85,8 @@ async def test_a_childs_page_leads_to_what_is_wrong(world: World, home: Desk, pa
     refused = (await home.submit(f"/students/{child.id}/invitations", {"phone": "123"})).text
     check_told(refused, "phone", "请输入正确的手机号码")
     assert Elements(refused).by_id["f-phone"]["value"] == "123"
+    own = shown(await home.page("/privacy/data")).partition("手机号码")[2].split()[0]
+    check_told((await home.submit(f"/students/{child.id}/invitations", {"phone": own})).text, "phone", "这是您自己的手机号")
 
 
 async def test_a_tick_stays_while_the_text_is_the_one_that_was_read(world: World, home: Desk, institution: Institution) -> None:
