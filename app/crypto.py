@@ -131,7 +131,7 @@ def normal_phone(text: str) -> str:
         number = phonenumbers.PhoneNumber()
     mobile = number.country_code == 86 and phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE
     if not mobile or number.extension:
-        raise BadInput("phone.invalid", "请输入正确的手机号码")
+        raise BadInput("phone.invalid", "请输入正确的手机号码", field="phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 

@@ -113,13 +113,16 @@ async def judge_all(session: AsyncSession, asked: Sequence[Asked]) -> list[Judge
     return [bench.judge(each) for each in asked]
 
 
-async def refusal_for_all(session: AsyncSession, course: Course, offered: Sequence[OfferedLesson]) -> Refused | None:
-    """Why nobody may buy an offer at once today, whatever lessons a child still has; None where that is not so, or depends on the child.
+async def refusal_for_all(
+    session: AsyncSession, course: Course, offered: Sequence[OfferedLesson], terms: Terms | None = None
+) -> Refused | None:
+    """Why nobody may buy an offer on these terms today (None: at once), whatever lessons a child still has; None where that is not so,
+    or depends on the child.
 
-    Its facts are those of `judge_all`.
+    Its facts are those of `judge_all`; raises what that raises of terms that the offer does not bear.
     """
     try:
-        await judge_all(session, [Asked(course, offered, _NO_CHILD)])
+        await judge_all(session, [Asked(course, offered, _NO_CHILD, terms)])
     except Refused as refused:
         # It is kept, and what it was raised in is not.
         return refused.with_traceback(None)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app import security
+from app.crypto import mask_phone, normal_phone
 from app.errors import DomainError
 from app.portals import auth, words
 from app.portals.auth import SignedIn
@@ -40,7 +41,7 @@ async def parent_code(request: Request, district: Named, phone: Typed = "", code
     try:
         signed_in = await auth.sign_in_parent(request, district, phone, code.strip())
     except DomainError as error:
-        return _parent_page(request, error, phone=phone, code_sent=True)
+        return _parent_page(request, error, phone=phone, code_sent=error.code != "phone.invalid")
     return _enter(signed_in, next)
 
 
@@ -78,7 +79,7 @@ def _parent_page(request: Request, error: DomainError | None = None, phone: str 
         status=error.status if error else 200,
         error=error,
         phone=phone,
-        code_sent=code_sent,
+        code_sent_to=mask_phone(normal_phone(phone)) if code_sent else "",
         query=_query(request),
     )
 

@@ -127,7 +127,7 @@ def check_child(draft: ChildDraft) -> ChildDraft:
     """The draft cleaned. Raises BadInput naming the field."""
     return replace(
         draft,
-        name=rules.clean_text(draft.name, "name", "学生姓名", 40),
+        name=rules.child_name(draft.name),
         birth_month=rules.birth_month(draft.birth_month, clock.today()),
         stage=rules.child_stage(draft.stage),
     )
@@ -139,7 +139,7 @@ async def correct_student(session: AsyncSession, parent: Parent, student_id: UUI
     Raises NotFound("registry.student_not_found"), BadInput naming the field, Conflict("registry.student_known").
     """
     student = await lock_own_child(session, parent.guardian_id, student_id)
-    name = rules.clean_text(draft.name or name_of(student), "name", "学生姓名", 40)
+    name = rules.child_name(draft.name) if draft.name else name_of(student)
     birth_month = rules.birth_month(draft.birth_month, clock.today()) if draft.birth_month else birth_month_of(student)
     twin = (await _children_by_name(session, {parent.guardian_id}))[parent.guardian_id].get(name_key(name))
     if twin is not None and twin.id != student.id:

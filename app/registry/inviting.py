@@ -14,6 +14,7 @@ from app.errors import Conflict, NotFound, Refused
 from app.ids import uuid7
 from app.registry import consenting, families
 from app.registry.models import Guardian, GuardianInvitation, Guardianship, Student
+from app.registry.rules import refuse
 from app.security import Parent
 
 INVITATION_LASTS = timedelta(hours=48)
@@ -36,10 +37,11 @@ class Invited:
 async def invite(session: AsyncSession, parent: Parent, student_id: UUID, phone: str | None = None) -> Invited:
     """Ask somebody to answer for the caller's child too, within two days: who has the code, or only who has that phone.
 
-    It tells nothing about the phone. Raises NotFound("registry.student_not_found"), BadInput("phone.invalid"),
-    Refused("registry.too_many_invitations", "registry.too_many_guardians").
+    It tells nothing about the phone. Raises NotFound("registry.student_not_found"), BadInput("phone.invalid", "registry.phone_invalid")
+    for what is no phone or the caller's own, Refused("registry.too_many_invitations", "registry.too_many_guardians").
     """
     await families.lock_own_child(session, parent.guardian_id, student_id)
+    invited = await _of_another(session, parent, phone) if phone else None
     await _check_room(session, student_id)
     standing = select(func.count()).select_from(GuardianInvitation)
     standing = standing.where(
@@ -47,19 +49,26 @@ async def invite(session: AsyncSession, parent: Parent, student_id: UUID, phone:
     )
     if (await session.scalar(standing) or 0) >= MOST_INVITATIONS:
         raise Refused("registry.too_many_invitations", f"最多同时有 {MOST_INVITATIONS} 个未使用的邀请，请先撤销")
-    code = None if phone else "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LETTERS))
+    code = None if invited else "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LETTERS))
     made = GuardianInvitation(
         id=uuid7(),
         student_id=student_id,
         invited_by=parent.guardian_id,
         code_hash=_code_hash(code) if code else None,
-        phone_index=crypto.phone_index(crypto.normal_phone(phone)) if phone else None,
+        phone_index=crypto.phone_index(invited) if invited else None,
         created_at=clock.now(),
         expires_at=clock.now() + INVITATION_LASTS,
     )
     session.add(made)
-    await audit.record(session, parent.actor, "registry.guardian_invited", f"student:{student_id}", by_phone=bool(phone))
+    await audit.record(session, parent.actor, "registry.guardian_invited", f"student:{student_id}", by_phone=bool(invited))
     return Invited(made, code and "-".join(re.findall("....", code)))
+
+
+async def _of_another(session: AsyncSession, parent: Parent, phone: str) -> str:
+    invited = crypto.normal_phone(phone)
+    if invited == families.phone_of(await session.get_one(Guardian, parent.guardian_id)):
+        raise refuse("phone", "这是您自己的手机号，请填写孩子另一位监护人的手机号")
+    return invited
 
 
 async def found_by_code(session: AsyncSession, code: str) -> GuardianInvitation:

@@ -133,6 +133,21 @@ def clean_text(value: str, field: str, name_zh: str, limit: int) -> str:
     return text
 
 
+def child_name(value: str) -> str:
+    """A child's name with single spaces. Raises BadInput unless it is letters of any script, each two words of them apart by one of
+    · • ’ ' - or a space, or by the sign that parts Tibetan syllables."""
+    name = " ".join(clean_text(value, "name", "学生姓名", 40).split())
+    if not all(_is_word(word) for word in re.split("[·•’'་ -]", name)):
+        raise refuse("name", "学生姓名只能是文字，文字之间可用“·”“’”“-”或空格")
+    return name
+
+
+def _is_word(text: str) -> bool:
+    """〇 is a number to Unicode, and stands in names."""
+    kinds = ["L" if char == "〇" else unicodedata.category(char)[0] for char in text]
+    return kinds[:1] == ["L"] and {"L", "M"}.issuperset(kinds)
+
+
 def credit_code(value: str) -> str:
     """A unified social credit code in its compact form. Raises BadInput for a wrong length, character or check digit."""
     try:

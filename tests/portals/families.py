@@ -35,6 +35,12 @@ def accepted(page: str) -> dict[str, str]:
     return {"document": document, "agreed": "yes"}
 
 
+def terms_in(form: str) -> str:
+    """The terms that a form carries."""
+    [terms] = [part.partition('"')[0] for part in form.split('name="terms" value="')[1:]]
+    return unescape(terms)
+
+
 async def document(home: Desk, class_id: object) -> dict[str, str]:
     """What a program sends along whose guardian has read the contract."""
     answer = await home.post(f"/classes/{class_id}/document", {})

@@ -1,14 +1,13 @@
 """The ways to pay, as a family meets them: chosen before signing, due on its pages, paid by a code."""
 
 from datetime import timedelta
-from html import unescape
 
 import pytest
 
 from app import clock
 from app.registry.institutions import Listing, set_listing
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import accepted, at_home, links, shown
+from tests.portals.families import accepted, at_home, links, shown, terms_in
 from tests.school import School, found_school
 from tests.world import World
 
@@ -29,12 +28,6 @@ async def home(desks: Desks, world: World) -> Desk:
 def said(page: str) -> str:
     """What a page says, without any space: figures stand in elements of their own."""
     return shown(page).replace(" ", "")
-
-
-def terms_in(form: str) -> str:
-    """The terms that a form carries."""
-    [terms] = [part.partition('"')[0] for part in form.split('name="terms" value="')[1:]]
-    return unescape(terms)
 
 
 async def sign(home: Desk, school: School, way: str) -> str:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from app import clock
+from app import clock, sealing
 from app.db import District
 from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
 from app.registry import consenting, families, family_queries, queries, rules
@@ -79,6 +79,7 @@ async def test_the_same_name_with_another_month_is_refused_by_field(district: Di
     [
         ("", "2017-05", None, "name"),
         ("王" * 41, "2017-05", None, "name"),
+        ("<b>小明</b>", "2017-05", None, "name"),
         ("王小明", "2017-13", None, "birth_month"),
         ("王小明", "2999-01", None, "birth_month"),
         ("王小明", "1990-01", None, "birth_month"),
@@ -126,6 +127,18 @@ async def test_a_guardian_puts_a_childs_data_right(district: District, parent: P
         async with district.transaction() as session:
             await families.correct_student(session, parent, sibling.id, Correction("王 晓明"))
     assert (refusal.value.code, refusal.value.facts["field"]) == ("registry.student_known", "name")
+
+
+async def test_a_name_from_before_the_rule_stays_until_it_is_changed(district: District, parent: Parent) -> None:
+    child = await enter(district, parent)
+    async with district.transaction() as session:
+        (await session.get_one(Student, child.id)).name_enc = sealing.seal("小明2", "student", "name_enc", child.id)
+    async with district.transaction() as session:
+        right = await families.correct_student(session, parent, child.id, Correction(birth_month="2017-06"))
+    assert (families.name_of(right), families.birth_month_of(right)) == ("小明2", "2017-06")
+    with pytest.raises(BadInput):
+        async with district.transaction() as session:
+            await families.correct_student(session, parent, child.id, Correction("小明3"))
 
 
 async def test_nobody_touches_another_familys_child(world: World, district: District, parent: Parent) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from app import clock
 from app.db import District
-from app.errors import Conflict, DomainError, NotFound, Refused
+from app.errors import BadInput, Conflict, DomainError, NotFound, Refused
 from app.registry import consenting, families, family_queries, inviting
 from app.registry.inviting import Invited
 from app.registry.models import Guardian, GuardianInvitation, Guardianship, Student
@@ -97,6 +97,17 @@ async def test_an_invitation_by_phone_is_for_that_phone_alone(world: World, dist
         assert await family_queries.invitations_to(session, stranger.guardian_id) == []
     assert await refusal_of(district, stranger, made) == "registry.invitation_not_found"
     assert (await accept(district, other, made)).id == child.id
+
+
+async def test_nobody_invites_themselves(district: District, parent: Parent, child: Student) -> None:
+    own = await phone_of(district, parent)
+    for typed in (own, own.removeprefix("+86"), f" {own[3:6]} {own[6:10]} {own[10:]}"):
+        with pytest.raises(BadInput) as refusal:
+            await invite(district, parent, child, typed)
+        assert (refusal.value.code, refusal.value.facts["field"]) == ("registry.phone_invalid", "phone")
+        assert "您自己的手机号" in refusal.value.message_zh
+    async with district.reading() as session:
+        assert await family_queries.open_invitations_of_child(session, child.id) == []
 
 
 async def test_an_invitation_ends_after_two_days_when_taken_back_or_turned_down(

@@ -135,6 +135,32 @@ def test_other_months_of_birth_are_refused(month: str) -> None:
     assert refused_field(rules.birth_month, month, date(2026, 3, 2)) == "birth_month"
 
 
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("王小明", "王小明"),
+        (" 王  小明　", "王 小明"),
+        ("李〇", "李〇"),
+        ("买买提·艾力", "买买提·艾力"),
+        ("阿卜杜拉•卡德尔", "阿卜杜拉•卡德尔"),
+        ("Seán O’Brien", "Seán O’Brien"),
+        ("Anne-Marie d'Arc", "Anne-Marie d'Arc"),
+        ("བཀྲ་ཤིས", "བཀྲ་ཤིས"),
+        ("नेहा", "नेहा"),
+    ],
+)
+def test_a_childs_name_is_letters_of_any_script(typed: str, name: str) -> None:
+    assert rules.child_name(typed) == name
+    assert rules.child_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "😀😀", "<b>小明</b>", "小明1", "小明。", "·小明", "小明-", "阿··力", "=1+1", "小\n明", "王\u200b小明", "\u0301"]
+)
+def test_anything_else_is_no_childs_name(typed: str) -> None:
+    assert refused_field(rules.child_name, typed) == "name"
+
+
 @given(st.text(max_size=60))
 def test_a_clean_name_stays_clean(text: str) -> None:
     try:

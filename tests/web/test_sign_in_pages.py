@@ -16,6 +16,7 @@ async def test_a_parent_types_the_phone_then_the_code(app: FastAPI, client: http
     asked = await client.post("/parent/sign-in", data={"phone": PHONE})
     assert asked.status_code == 200
     assert f'name="phone" value="{PHONE}"' in asked.text
+    assert '验证码已发到 <span class="number">138****8000</span>' in asked.text
     ((_, code),) = app.state.sms.sent
     entered = await client.post("/parent/sign-in/code", data={"phone": PHONE, "code": code})
     assert (entered.status_code, entered.headers["location"]) == (303, "/parent")
@@ -29,6 +30,17 @@ async def test_who_asks_again_too_soon_can_still_type_the_code_that_came(client:
     assert again.status_code == 429
     assert "验证码发送过于频繁" in again.text
     assert 'name="code"' in again.text
+
+
+async def test_who_mistyped_the_phone_goes_back_for_another(client: httpx.AsyncClient) -> None:
+    where = "?next=/parent/lessons"
+    sent = await client.post(f"/parent/sign-in{where}", data={"phone": f"+86 {PHONE}"})
+    wrong = await client.post(f"/parent/sign-in/code{where}", data={"phone": PHONE, "code": "000000"})
+    for page in (sent.text, wrong.text):
+        assert "138****8000" in page
+        assert f'<a class="btn btn-link btn-block" href="/parent/sign-in{where}">换手机号</a>' in page
+    unknown = await client.post("/parent/sign-in/code", data={"phone": "12", "code": "000000"})
+    assert (unknown.status_code, "换手机号" in unknown.text, "获取验证码" in unknown.text) == (400, False, True)
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,11 @@ async def add_student(
     """Enter a child; the same one again changes nothing."""
     try:
         async with home.transaction() as session:
-            await families.add_student(session, caller.guardian_id, name, birth_month, stage, consent=consent)
+            known = await families.children_of(session, caller.guardian_id)
+            child = await families.add_student(session, caller.guardian_id, name, birth_month, stage, consent=consent)
     except DomainError as error:
         return await _students_page(request, caller, home, error, name=name, birth_month=birth_month, stage=stage)
-    return see_other("/parent/students", "孩子已登记")
+    return see_other("/parent/students", "这个孩子以前已登记，没有重复登记" if child in known else "孩子已登记")
 
 
 @router.get("/students/{student_id}")
@@ -104,7 +105,7 @@ async def invite(request: Request, student_id: PathId, caller: ParentCaller, hom
     except NotFound:
         raise
     except DomainError as error:
-        return await _student_page(request, caller, home, student_id, error)
+        return await _student_page(request, caller, home, student_id, error, phone=phone)
     if made.code is None:
         return see_other(f"/parent/students/{student_id}", "邀请已发出：对方用该手机号登录后，在“我的孩子”中接受")
     return await _student_page(request, caller, home, student_id, code=made.code)
@@ -188,7 +189,7 @@ async def _student_page(
 ) -> Response:
     async with snapshot(home) as session:
         child = await families.own_child(session, caller.guardian_id, student_id)
-        entered = {"name": "", "birth_month": families.birth_month_of(child), "stage": child.stage or ""}
+        entered = {"name": "", "phone": "", "birth_month": families.birth_month_of(child), "stage": child.stage or ""}
         context: dict[str, Any] = {
             "child": await family_queries.student(session, caller.guardian_id, student_id),
             "guardians": await family_queries.guardians_of_child(session, student_id),

@@ -5,15 +5,13 @@ from typing import Literal, get_args
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from app import clock
-from app.contracts import accepting, rules
-from app.contracts.queries import Offer
-from app.contracts.terms import Terms, Way
+from app.contracts.terms import Way
 from app.portals.edge import Home, ParentCaller, snapshot
 from app.portals.fields import PathId
 from app.portals.pages import render, see_other
 from app.portals.parent.children import TypedChild
 from app.portals.parent.counter import checkout_of, family_of
+from app.portals.parent.reading import terms_of, to_sign_on
 from app.portals.parent.terms import TermsInput
 
 router = APIRouter(include_in_schema=False)
@@ -36,32 +34,12 @@ async def ways(request: Request, class_id: PathId, caller: ParentCaller, home: H
 
 @router.get("/classes/{class_id}/enrol/{way}")
 async def enrolment(request: Request, class_id: PathId, way: Literal["parts", "later"], caller: ParentCaller, home: Home) -> Response:
-    """Which child joins the class, paid in this way, and what is to be signed?"""
+    """Which child joins the class, paid in this way, and what is to be signed? What the law forbids everybody is said here too."""
     checkout = await checkout_of(request, caller, home, class_id)
     terms = terms_of(checkout.counter.offer, way)
     if terms is None:
         why = "课次都在一个月内，不分期" if way == "parts" else "不提供先学后付"
         return see_other(f"/parent/classes/{class_id}/enrol", f"这个班级{why}", "danger")
     async with snapshot(home) as session:
-        wording = await accepting.offered(session, class_id, terms)
-    return render(
-        request,
-        "parent/enrol.html",
-        offer=checkout.counter.offer,
-        **family_of(checkout, TypedChild()),
-        wording=wording,
-        error=None,
-        plan=None,
-        terms=TermsInput.of(terms).model_dump_json(),
-        way=way,
-        charges=terms.charges,
-    )
-
-
-def terms_of(offer: Offer, way: Way) -> Terms | None:
-    """The terms on which everything that is offered is paid in this way; None where it cannot be."""
-    if not offer.lessons:
-        return None
-    if way == "later":
-        return rules.afterwards(offer.lessons) if offer.view.most_unpaid else None
-    return rules.monthly(offer.lessons, clock.today()) if way == "parts" else rules.once(offer.lessons, clock.today())
+        shown = await to_sign_on(session, checkout.counter.offer, terms)
+    return render(request, "parent/enrol.html", **family_of(checkout, TypedChild()), **shown)
