@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.db import District
+from app.supervision.rules import DEFAULT_LINES
 from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import Desks
 from tests.portals.test_supervision_json import disputed_lesson, held_payout
@@ -86,6 +87,19 @@ async def test_a_held_payout_is_rejected_by_its_form(desks: Desks, world: World)
     assert "监管部门驳回" in page
     await world.work()
     assert (await world.totals(institution))["payable"] == 10_001
+
+
+async def test_an_alert_of_a_low_balance_names_where_its_line_comes_from(desks: Desks, world: World) -> None:
+    institution = await world.institution()
+    officer, said = await desks.officer(), {}
+    for line_fen in (DEFAULT_LINES.minimum_balance_fen, 500_00):
+        facts = {"balance_fen": 99_00, "line_fen": line_fen}
+        async with world.district.transaction() as session:
+            await raise_alerts(session, [Finding(institution.id, "minimum_balance", f"account:{line_fen}", facts)])
+        [alert, *_] = (await officer.get("/alerts"))["items"]
+        said[line_fen] = await officer.page(f"/alerts/{alert['id']}")
+    assert "杭州市 2020 年办法，办学不满一年的机构（C 级：转载）" in said[DEFAULT_LINES.minimum_balance_fen]
+    assert "监管部门设定" in said[500_00]
 
 
 async def test_an_alert_goes_through_its_forms(desks: Desks, world: World) -> None:
