@@ -22,7 +22,7 @@ from app.security import InstitutionStaff, SupervisionStaff
 
 ChangeKind = Literal["legal_representative", "address", "campus_address", "settlement_account"]
 
-_WORDS: dict[ChangeKind, str] = {
+_WORDS: dict[str, str] = {
     "legal_representative": "变更法定代表人",
     "address": "变更地址",
     "campus_address": "变更校区地址",
