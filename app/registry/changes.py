@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,13 +22,16 @@ from app.security import InstitutionStaff, SupervisionStaff
 
 ChangeKind = Literal["legal_representative", "address", "campus_address", "settlement_account"]
 
-_WORDS: dict[ChangeKind, str] = {
+_WORDS: dict[str, str] = {
     "legal_representative": "变更法定代表人",
     "address": "变更地址",
     "campus_address": "变更校区地址",
     "settlement_account": "变更结算账户",
 }
 _NEW_CAMPUS = "新增校区"
+_OPEN_ZH = {word: f"{word}，待监管部门核实" for word in (*_WORDS.values(), _NEW_CAMPUS)}
+_DECIDED_ZH = "变更已核定，正在核实监管账户资金是否足额"
+"""What parents read while changes pause the sales; an officer's own reason stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ async def propose(
     old_value = await _present(session, institution, draft)
     if draft.new_value == old_value:
         raise Conflict("registry.change_unchanged", "与现有登记相同，没有变化", field="new_value")
-    return await _wait(session, proposer, institution, draft, old_value, _WORDS[draft.kind])
+    return await _wait(session, proposer, institution, draft, old_value)
 
 
 async def add_campus(session: AsyncSession, staff: InstitutionStaff, draft: CampusDraft) -> Campus:
@@ -65,7 +69,7 @@ async def add_campus(session: AsyncSession, staff: InstitutionStaff, draft: Camp
     """
     institution = await _to_change(session, staff.institution_id)
     campus = await institutions.enter_campus(session, staff, draft)
-    await _wait(session, staff, institution, ChangeDraft("campus_address", campus.address, _NEW_CAMPUS, campus.id), None, _NEW_CAMPUS)
+    await _wait(session, staff, institution, ChangeDraft("campus_address", campus.address, _NEW_CAMPUS, campus.id), None)
     return campus
 
 
@@ -82,7 +86,6 @@ async def _wait(
     institution: Institution,
     draft: ChangeDraft,
     old_value: str | None,
-    pause_zh: str,
 ) -> InstitutionChange:
     """Write a clean draft down for the officers and pause a locked institution's sales."""
     values = {
@@ -101,7 +104,7 @@ async def _wait(
     )
     if proposed is None:
         raise Conflict("registry.change_waiting", "同一事项的变更正在等待核定")
-    institutions.mark_paused(institution, f"{pause_zh}，待监管部门核实")
+    await _tell(session, institution)
     facts = {"change": str(proposed.id), "kind": draft.kind}
     await audit.record(session, proposer.actor, "registry.change_proposed", f"institution:{institution.id}", draft.reason, **facts)
     return proposed
@@ -157,12 +160,27 @@ async def _decide(
     change.status, change.decided_at, change.decided_by, change.decision_reason = status, clock.now(), officer.staff_id, reason
     facts = {"change": str(change_id), "kind": change.kind}
     await audit.record(session, officer.actor, f"registry.change_{status}", f"institution:{institution.id}", reason, **facts)
+    await _tell(session, institution)
     return change, institution
 
 
+async def _tell(session: AsyncSession, institution: Institution) -> None:
+    """Say anew why a locked institution's sales are paused: an officer's own reason, then each change that is still open."""
+    waiting = (InstitutionChange.institution_id == institution.id, InstitutionChange.status == "proposed")
+    query = select(InstitutionChange.kind, InstitutionChange.campus_id, InstitutionChange.old_value).where(*waiting)
+    still_open = await session.execute(query.order_by(InstitutionChange.proposed_at, InstitutionChange.id))
+    told = [_OPEN_ZH[_NEW_CAMPUS if campus and old is None else _WORDS[kind]] for kind, campus, old in still_open]
+    own = (institution.sales_pause_reason or "").split("；")
+    while own and own[-1] in (*_OPEN_ZH.values(), _DECIDED_ZH, ""):
+        own.pop()
+    institutions.mark_paused(institution, "；".join([*own, *told]) or _DECIDED_ZH)
+
+
 def _cleaned(draft: ChangeDraft) -> str:
-    if (draft.kind == "campus_address") != (draft.campus_id is not None):
-        raise rules.refuse("campus_id", "变更校区地址须选择校区，其他变更不选")
+    if draft.kind == "campus_address" and draft.campus_id is None:
+        raise rules.refuse("campus_id", "请选择校区")
+    if draft.kind != "campus_address" and draft.campus_id is not None:
+        raise rules.refuse("campus_id", "只有变更校区地址时选择校区")
     match draft.kind:
         case "legal_representative":
             return rules.clean_text(draft.new_value, "new_value", "法定代表人", 40)

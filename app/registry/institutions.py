@@ -34,7 +34,6 @@ CheckResult = Literal["passed", "conditional", "failed"]
 
 _MOVES: dict[str, set[str]] = {"approved": {"suspended", "closed"}, "suspended": {"approved", "closed"}, "closed": set()}
 _EARLIEST_YEAR = 2000
-_LONGEST_PAUSE_REASON = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,9 @@ async def pause_sales(session: AsyncSession, officer: SupervisionStaff, institut
 
 
 def mark_paused(institution: Institution, reason: str) -> None:
-    """Pause a locked institution's sales, or name one more reason of a pause that stands."""
-    if institution.sales_paused_at is None:
-        institution.sales_paused_at, institution.sales_pause_reason = clock.now(), reason
-    elif reason not in (institution.sales_pause_reason or ""):
-        institution.sales_pause_reason = f"{institution.sales_pause_reason}；{reason}"[:_LONGEST_PAUSE_REASON]
+    """Pause a locked institution's sales, or tell another reason of a pause that stands; parents read it."""
+    institution.sales_paused_at = institution.sales_paused_at or clock.now()
+    institution.sales_pause_reason = reason
 
 
 async def resume_sales(

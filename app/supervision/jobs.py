@@ -10,7 +10,7 @@ from app import clock
 from app.banking import service as banking
 from app.banking.models import BalanceReport, BankAccount, Instruction
 from app.db import District, fixed
-from app.ledger.models import LogEntry, Transfer
+from app.ledger.models import LedgerAccount, LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
 from app.supervision import outflows
@@ -97,9 +97,11 @@ async def watch_transfers(district: District) -> int:
 
 async def watch_balances(district: District) -> int:
     """Hold the balances that the bank reported against the minimum; how many were judged, at most 100."""
+    prepaid = select(func.coalesce(func.sum(LedgerAccount.balance_fen), 0)).where(LedgerAccount.type == fixed("escrow"))
+    escrow_fen = prepaid.where(LedgerAccount.book_id == BankAccount.book_id).scalar_subquery()
     async with district.transaction() as session:
         reports = await session.execute(
-            select(BalanceReport, BankAccount.book_id, Threshold)
+            select(BalanceReport, BankAccount.book_id, Threshold, escrow_fen)
             .join(BankAccount, BankAccount.id == BalanceReport.bank_account_id)
             .outerjoin(Threshold, Threshold.institution_id == BankAccount.book_id)
             .where(BalanceReport.judged_at.is_(None), BankAccount.role == "supervised")
@@ -109,9 +111,9 @@ async def watch_balances(district: District) -> int:
         )
         judged = reports.all()
         findings = []
-        for report, institution_id, threshold in judged:
+        for report, institution_id, threshold, owed_fen in judged:
             report.judged_at = clock.now()
-            crossing = below_minimum(report.balance_fen, lines_in(threshold))
+            crossing = below_minimum(report.balance_fen, int(owed_fen), lines_in(threshold))
             if crossing is not None:
                 facts = {"balance_fen": report.balance_fen, "line_fen": crossing.line_fen, "as_of": report.as_of.isoformat()}
                 findings.append(Finding(institution_id, crossing.rule, f"account:{report.bank_account_id}", facts))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from app.policy.packs import Grade
+
 Rule = Literal[
     "large_transfer",
     "large_day",
@@ -48,6 +50,8 @@ DEFAULT_LINES = Lines(large_transfer_fen=30_000_000, large_day_fen=30_000_000, m
 
 No measure found gives a line for one movement, so it is the day's.
 """
+MINIMUM_BALANCE_SOURCE: tuple[str, Grade] = ("杭州市 2020 年办法，办学不满一年的机构", "C")
+"""Where the default minimum balance stands written, as screens name it, and the source's grade. No rule pack states one for here yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,12 @@ def held_by(to_named_payee: bool, crossed: Sequence[Crossing]) -> Hold | None:
     return crossed[0].rule if crossed else None
 
 
-def below_minimum(balance_fen: int, lines: Lines) -> Crossing | None:
-    """Whether a balance that the bank reported is under the line; exactly on it is not."""
-    if balance_fen >= lines.minimum_balance_fen:
+def below_minimum(balance_fen: int, escrow_fen: int, lines: Lines) -> Crossing | None:
+    """Whether a balance that the bank reported is under the line; exactly on it is not.
+
+    The minimum stands behind what families have prepaid (rule balance.min): who holds nothing and owes no lesson is under no line.
+    """
+    if balance_fen >= lines.minimum_balance_fen or balance_fen == escrow_fen == 0:
         return None
     return Crossing("minimum_balance", balance_fen, lines.minimum_balance_fen)
 

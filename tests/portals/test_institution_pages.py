@@ -6,9 +6,11 @@ from typing import Any
 
 from app import clock
 from app.refunds import service as refunds
+from app.registry import institutions
 from app.registry.models import Institution
 from app.settlement import jobs as settlement_jobs
 from tests.portals.desks import Desk, Desks
+from tests.portals.families import shown
 from tests.world import World
 
 LISTS = (
@@ -184,6 +186,31 @@ async def test_a_class_that_the_rules_keep_parents_from_buying_says_so(desks: De
     desk = await desks.institution(institution)
     assert "无法一次购买" in await desk.page(f"/classes/{dear.id}")
     assert "无法一次购买" not in await desk.page(f"/classes/{fair.id}")
+
+
+async def test_an_institution_that_cannot_go_on_as_usual_reads_so_on_its_overview_and_class_pages(desks: Desks, world: World) -> None:
+    institution, officer = await world.institution(), world.officer()
+    training_class = await world.training_class(institution)
+    desk = await desks.institution(institution)
+    pages = ("", "/classes", "/classes/new", f"/classes/{training_class.id}", "/profile")
+
+    async def told(sentence: str) -> set[bool]:
+        return {sentence in shown(await desk.page(path)) for path in pages}
+
+    assert await told("不得招生收费") == await told("暂停招生收费") == {False}
+    async with world.district.transaction() as session:
+        await institutions.pause_sales(session, officer, institution.id, "群众举报")
+    assert await told("暂停招生收费 群众举报") == {True}
+    async with world.district.transaction() as session:
+        await institutions.set_listing(session, officer, institution.id, "black", "卷款嫌疑")
+    assert await told("机构已列入黑名单 不得招生收费") == {True}
+    assert 'name="lesson_count"' in await desk.page("/classes/new")
+    for status, sentence in (("suspended", "机构已被监管部门暂停"), ("closed", "机构已注销")):
+        async with world.district.transaction() as session:
+            await institutions.set_status(session, officer, institution.id, status, "违规办学")
+        assert await told(f"{sentence} 不能备案班课") == {True}
+        form = await desk.page("/classes/new")
+        assert ("现在不能备案班课" in form, 'name="lesson_count"' in form) == (True, False)
 
 
 async def test_a_form_without_its_token_or_from_elsewhere_does_nothing(desks: Desks, world: World) -> None:

@@ -120,6 +120,22 @@ async def test_the_profile_asks_for_a_change_and_everybody_reads_of_the_pause(de
         await officer.page(f"/changes?show={show}")
 
 
+async def test_a_campus_address_without_its_campus_asks_for_it_and_keeps_what_was_typed(desks: Desks, world: World) -> None:
+    desk = await desks.institution(await world.institution())
+    campus = (await desk.get("/profile"))["campuses"][0]
+    asked = {"kind": "campus_address", "new_value": "西路 9 号", "reason": "租约到期", "campus_id": ""}
+    refused = await desk.submit("/profile/changes", asked)
+    assert refused.status_code == 400
+    beside = r'name="campus_id">.*?</select>\s*<div class="form-error" role="alert">请选择校区</div>'
+    assert re.search(beside, refused.text, re.DOTALL)
+    for kept in ('<option value="campus_address" selected>', 'value="西路 9 号"', ">租约到期</textarea>"):
+        assert kept in refused.text
+    body = {"kind": "campus_address", "new_value": "西路 9 号", "reason": "租约到期"}
+    missing = await desk.post("/profile/changes", body, key=uuid4().hex)
+    assert (missing.status_code, missing.json()["code"], missing.json()["field"]) == (400, "registry.campus_id_invalid", "campus_id")
+    assert "变更已提交" in await desk.told(await desk.submit("/profile/changes", asked | {"campus_id": campus["id"]}, refused.text))
+
+
 async def test_an_officer_decides_on_the_entry_page(desks: Desks, world: World) -> None:
     institution = await world.institution()
     await world.training_class(institution)

@@ -1,13 +1,17 @@
 """The officers' pages."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
+from app import clock
 from app.db import District
+from app.supervision.rules import DEFAULT_LINES
 from app.supervision.service import Finding, raise_alerts
 from tests.portals.desks import Desks
+from tests.portals.families import shown
 from tests.portals.test_supervision_json import disputed_lesson, held_payout
 from tests.world import World
 
@@ -88,6 +92,19 @@ async def test_a_held_payout_is_rejected_by_its_form(desks: Desks, world: World)
     assert (await world.totals(institution))["payable"] == 10_001
 
 
+async def test_an_alert_of_a_low_balance_names_where_its_line_comes_from(desks: Desks, world: World) -> None:
+    institution = await world.institution()
+    officer, said = await desks.officer(), {}
+    for line_fen in (DEFAULT_LINES.minimum_balance_fen, 500_00):
+        facts = {"balance_fen": 99_00, "line_fen": line_fen}
+        async with world.district.transaction() as session:
+            await raise_alerts(session, [Finding(institution.id, "minimum_balance", f"account:{line_fen}", facts)])
+        [alert, *_] = (await officer.get("/alerts"))["items"]
+        said[line_fen] = await officer.page(f"/alerts/{alert['id']}")
+    assert "杭州市 2020 年办法，办学不满一年的机构（C 级：转载）" in said[DEFAULT_LINES.minimum_balance_fen]
+    assert "监管部门设定" in said[500_00]
+
+
 async def test_an_alert_goes_through_its_forms(desks: Desks, world: World) -> None:
     institution = await world.institution()
     facts = {"balance_fen": 99_00, "line_fen": 100_00, "as_of": "2025-09-01T08:00:00+00:00"}
@@ -158,3 +175,30 @@ async def test_a_row_that_breaks_an_invariant_is_named(desks: Desks, world: Worl
     answer = await (await desks.officer()).submit("/books/check", {})
     assert "处不符" in answer.text
     assert "ledger." in answer.text
+
+
+async def test_officers_see_which_institutions_lack_money_and_since_when(desks: Desks, world: World) -> None:
+    short, longer, sound = [await world.institution(name) for name in ("短缺甲", "短缺乙", "无缺口")]
+    assert "没有机构有缺口" in await (await desks.officer()).page("/receipts")
+    since = {}
+    for institution, debit_fen in ((short, 1_333_33), (longer, 200_00)):
+        await world.paid_contract(institution, price_fen=2_000_00)
+        await world.wait(timedelta(days=1))
+        since[institution] = clock.now()
+        await world.bank.debit_uninstructed((await world.account(institution)).account_no, debit_fen)
+    await world.wait(timedelta(days=1))
+    await world.work()
+
+    officer = await desks.officer()
+    table = shown(await officer.page("/receipts"))
+    told = [table.index(text) for text in ("短缺甲", "¥1,333.33", "短缺乙", "¥200.00")]
+    assert told == sorted(told), "the largest first"
+    assert sound.name not in table
+    for institution, began_at in since.items():
+        assert began_at.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d") in table
+        assert f'href="/supervision/institutions/{institution.id}/entry"' in await officer.page("/receipts")
+    assert '须由责任方补足，<a href="/supervision/receipts">查看机构</a>' in await officer.page()
+    listed = shown(await officer.page("/institutions"))
+    assert [listed.count(f"缺口 {fen}") for fen in ("¥1,333.33", "¥200.00")] == [1, 1]
+    assert "缺口 ¥1,333.33" in shown(await officer.page(f"/institutions/{short.id}/entry"))
+    assert "须由责任方补足" not in await officer.page(f"/institutions/{sound.id}/entry")

@@ -48,12 +48,17 @@ def test_what_goes_to_a_typed_account_is_held_whatever_its_amount_and_the_rest_o
 
 
 def test_only_a_balance_under_the_minimum_is_too_low() -> None:
-    assert below_minimum(50_00, LINES) is None
-    assert below_minimum(49_99, LINES) == Crossing("minimum_balance", 49_99, 50_00)
+    assert below_minimum(50_00, 50_00, LINES) is None
+    assert below_minimum(49_99, 0, LINES) == Crossing("minimum_balance", 49_99, 50_00)
 
 
 def test_a_minimum_of_zero_never_fires() -> None:
-    assert below_minimum(0, Lines(1, 1, 0)) is None
+    assert below_minimum(0, 1, Lines(1, 1, 0)) is None
+
+
+def test_who_holds_nothing_is_under_the_minimum_only_while_lessons_are_owed() -> None:
+    assert below_minimum(0, 0, LINES) is None
+    assert below_minimum(0, 1, LINES) == Crossing("minimum_balance", 0, 50_00)
 
 
 @pytest.mark.parametrize(

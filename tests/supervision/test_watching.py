@@ -98,11 +98,16 @@ async def test_a_balance_under_the_minimum_is_alerted_to_and_followed_until_reso
     await draw_lines(world.district, school, Lines(LINES.large_transfer_fen, LINES.large_day_fen, 500_00))
     account = await world.account(school)
     await world.work()
+    assert await alerts(world.district) == [], "a new institution holds nothing and owes nothing"
+
+    await world.paid_contract(school, price_fen=400_00)
+    await world.wait(timedelta(days=1))
+    await world.work()
     (alert,) = await alerts(world.district)
     assert (alert.rule, alert.level, alert.subject) == ("minimum_balance", "red", f"account:{account.id}")
-    assert (alert.facts["balance_fen"], alert.facts["line_fen"]) == (0, 500_00)
+    assert (alert.facts["balance_fen"], alert.facts["line_fen"]) == (400_00, 500_00)
 
-    await world.paid_contract(school, price_fen=499_96)
+    await world.paid_contract(school, price_fen=99_96)
     await world.wait(timedelta(days=1))
     await world.work()
     (followed,) = await alerts(world.district)

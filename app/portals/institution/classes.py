@@ -51,7 +51,8 @@ async def classes(request: Request, caller: InstitutionCaller, session: Read, pa
     """All classes."""
     found = await contracts.classes_of_institution(session, caller.institution_id, paging.after, paging.more)
     page = listed(found, [(each.created_at, each.id) for each in found], paging)
-    return render(request, "institution/classes.html", page=page)
+    institution = await registry.institution(session, caller.institution_id)
+    return render(request, "institution/classes.html", institution=institution, page=page)
 
 
 @router.get("/classes/new")
@@ -90,6 +91,7 @@ async def training_class(request: Request, class_id: PathId, caller: Institution
     return render(
         request,
         "institution/class.html",
+        institution=institution,
         training_class=view,
         findings=own.findings,
         contracts=signed,
@@ -174,6 +176,7 @@ async def _class_form(
         request,
         "institution/class_form.html",
         status=wrong.status if wrong else 200,
+        institution=await registry.institution(session, caller.institution_id),
         form=form,
         error=wrong,
         plan=plan,

@@ -100,7 +100,7 @@ async def ask_for_change(
     """Ask for a change."""
 
     async def act(session: AsyncSession) -> None:
-        campus = _id(campus_id) if kind == "campus_address" else None
+        campus = _chosen(campus_id) if kind == "campus_address" else None
         await changes.propose(session, caller, caller.institution_id, ChangeDraft(kind, new_value, reason, campus))
 
     typed = {"kind": kind, "new_value": new_value, "reason": reason, "campus_id": campus_id}
@@ -188,8 +188,11 @@ async def _page(
     return render(request, "institution/profile.html", status, entry=entry, campuses=choices, error=error, typed=typed or {})
 
 
-def _id(text: str) -> UUID:
+def _chosen(campus_id: str) -> UUID | None:
+    """The campus that a form names; None while none is chosen."""
+    if not campus_id:
+        return None
     try:
-        return UUID(text)
+        return UUID(campus_id)
     except ValueError:
         return NOBODY

@@ -6,6 +6,7 @@ from typing import Any
 from app.clock import SHANGHAI
 from app.money import yuan
 from app.portals.words import word
+from app.supervision.rules import DEFAULT_LINES, MINIMUM_BALANCE_SOURCE
 
 _LABELS = {
     "reference": "相关编号",
@@ -28,6 +29,16 @@ _SUBJECTS = {"purpose": "purpose", "outcome": "receipt", "status": "instruction"
 def told(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Label and text of every fact that people can read, in the order in which they are asked for."""
     return [(label, _text(name, facts[name])) for name, label in _LABELS.items() if facts.get(name) is not None]
+
+
+def line_source(rule: str, facts: dict[str, Any]) -> str | None:
+    """Where an alert's line comes from, with the source's grade; None where no source is known for the rule."""
+    if rule != "minimum_balance":
+        return None
+    if facts.get("line_fen") != DEFAULT_LINES.minimum_balance_fen:
+        return "监管部门设定"
+    source_zh, grade = MINIMUM_BALANCE_SOURCE
+    return f"默认参照{source_zh}（{grade} 级：{word(grade, 'grade')}），监管部门可另行设定"
 
 
 def headline(facts: dict[str, Any]) -> str:

@@ -116,7 +116,8 @@ async def alert(request: Request, alert_id: PathId, caller: SupervisionCaller, s
     found = await queries.alert(session, alert_id)
     reference = found.facts.get("reference")
     payout = await settlement.payout_by_no(session, reference) if reference else None
-    return render(request, "supervision/alert.html", alert=found, facts=facts.told(found.facts), payout=payout)
+    source = facts.line_source(found.rule, found.facts)
+    return render(request, "supervision/alert.html", alert=found, facts=facts.told(found.facts), line_source=source, payout=payout)
 
 
 @router.get("/payouts")

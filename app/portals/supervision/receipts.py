@@ -18,6 +18,7 @@ from app.portals.staff import carry_out
 from app.portals.supervision.views import ReasonInput
 from app.refunds import queries as refunds
 from app.supervision import service
+from app.supervision.shortfalls import shortfalls
 
 api = APIRouter(prefix="/api/v1/supervision", tags=["supervision"])
 pages = APIRouter(prefix="/supervision/receipts", include_in_schema=False)
@@ -119,12 +120,20 @@ async def reject_refund(refund_no: PathNo, body: ReasonInput, caller: Supervisio
 
 @pages.get("")
 async def receipts_page(request: Request, caller: SupervisionCaller, session: Read, paging: PageByTime) -> Response:
-    """All of them."""
+    """Who lacks money, what arrived that may make it good, and the refunds that wait."""
     found = await payments.receipts_to_rule(session, paging.after, paging.more)
     page = listed(found, [(each.decided_at, each.movement_id) for each in found], paging)
     waiting = [] if paging.after else await refunds.waiting_refunds(session)
     held = [] if paging.after else await refunds.held_refunds(session)
-    return render(request, "supervision/receipts.html", page=page, waiting=waiting, held=held, is_first=paging.after is None)
+    return render(
+        request,
+        "supervision/receipts.html",
+        short=[] if paging.after else await shortfalls(session),
+        page=page,
+        waiting=waiting,
+        held=held,
+        is_first=paging.after is None,
+    )
 
 
 @pages.post("/{movement_id}/ruling")
