@@ -10,10 +10,10 @@ from app import clock
 from app.banking import service as banking
 from app.banking.models import BalanceReport, BankAccount, Instruction
 from app.db import District, fixed
-from app.ledger.models import LedgerAccount, LogEntry, Transfer
+from app.ledger.models import LogEntry, Transfer
 from app.payments.models import Receipt
 from app.reconciliation.models import Break, Reconciliation
-from app.supervision import outflows
+from app.supervision import outflows, publishing, queries
 from app.supervision.models import Alert, Cursor, Threshold
 from app.supervision.rules import IN_DOUBT_AFTER, Crossing, below_minimum, crossings, held_by
 from app.supervision.service import Finding, lines_in, lock_lines, raise_alerts, record_clearance
@@ -96,12 +96,12 @@ async def watch_transfers(district: District) -> int:
 
 
 async def watch_balances(district: District) -> int:
-    """Hold the balances that the bank reported against the minimum; how many were judged, at most 100."""
-    prepaid = select(func.coalesce(func.sum(LedgerAccount.balance_fen), 0)).where(LedgerAccount.type == fixed("escrow"))
-    escrow_fen = prepaid.where(LedgerAccount.book_id == BankAccount.book_id).scalar_subquery()
+    """Hold the balances that the bank reported against the minimum, and what is published against what they say now; how many
+    were judged, at most 100.
+    """
     async with district.transaction() as session:
         reports = await session.execute(
-            select(BalanceReport, BankAccount.book_id, Threshold, escrow_fen)
+            select(BalanceReport, BankAccount.book_id, Threshold)
             .join(BankAccount, BankAccount.id == BalanceReport.bank_account_id)
             .outerjoin(Threshold, Threshold.institution_id == BankAccount.book_id)
             .where(BalanceReport.judged_at.is_(None), BankAccount.role == "supervised")
@@ -110,13 +110,18 @@ async def watch_balances(district: District) -> int:
             .with_for_update(of=BalanceReport, key_share=True, skip_locked=True)
         )
         judged = reports.all()
+        if not judged:
+            return 0
+        reported = {institution_id for _, institution_id, _ in judged}
+        money = {each.id: each.money for each in await queries.institutions_of(session, list(reported))}
         findings = []
-        for report, institution_id, threshold, owed_fen in judged:
+        for report, institution_id, threshold in judged:
             report.judged_at = clock.now()
-            crossing = below_minimum(report.balance_fen, int(owed_fen), lines_in(threshold))
+            crossing = below_minimum(report.balance_fen, money[institution_id].escrow_fen, lines_in(threshold))
             if crossing is not None:
                 facts = {"balance_fen": report.balance_fen, "line_fen": crossing.line_fen, "as_of": report.as_of.isoformat()}
                 findings.append(Finding(institution_id, crossing.rule, f"account:{report.bank_account_id}", facts))
+        await publishing.correct(session, {institution_id: each.coverage_bps for institution_id, each in money.items()})
         await raise_alerts(session, findings)
         return len(judged)
 

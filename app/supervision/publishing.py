@@ -4,19 +4,20 @@ Counted over the last half year: the coverage of its prepaid money (as supervisi
 many are not paid yet, how many of its lessons were disputed, how many of its class sessions were called off or moved.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import clock
 from app.db import District
 from app.supervision import queries
+from app.supervision.coverage import COVERED_BPS
 from app.supervision.models import PublishedFacts
 
 WINDOW = timedelta(days=182)
@@ -41,7 +42,13 @@ class Facts:
     counted_at: datetime
 
 
-_DUE = text("SELECT institution_id FROM published_facts WHERE counted_at <= :before ORDER BY counted_at LIMIT :limit")
+# A shortfall that appeared, grew, shrank or ended since then does not wait for its hour.
+_DUE = text("""
+    SELECT p.institution_id FROM published_facts p
+    WHERE p.counted_at <= :before OR EXISTS (
+        SELECT FROM ledger_account a WHERE a.book_id = p.institution_id AND a.code = 'shortfall' AND a.changed_at > p.counted_at)
+    ORDER BY p.counted_at LIMIT :limit
+""")
 _NEW = text("""
     SELECT i.id FROM institution i WHERE NOT EXISTS (SELECT FROM published_facts p WHERE p.institution_id = i.id)
     ORDER BY i.id LIMIT :limit
@@ -95,7 +102,9 @@ _NOTHING = {
 
 
 async def publish(district: District) -> int:
-    """Count anew what was counted more than an hour ago, and first what never was; how many institutions, at most a hundred."""
+    """Count what never was counted, and anew what was counted more than an hour ago or before its shortfall changed; how many
+    institutions, at most a hundred.
+    """
     async with district.reading() as session:
         chosen = list(await session.scalars(_NEW, {"limit": BATCH}))
         chosen += await session.scalars(_DUE, {"before": clock.now() - RECOUNTED_AFTER, "limit": BATCH - len(chosen)})
@@ -103,6 +112,14 @@ async def publish(district: District) -> int:
         async with district.transaction() as session:
             await count(session, chosen)
     return len(chosen)
+
+
+async def correct(session: AsyncSession, coverage: Mapping[UUID, int | None]) -> None:
+    """Count those at once whose coverage (bps) is whole now and is told as less, or the other way round."""
+    told = select(PublishedFacts.institution_id, PublishedFacts.coverage_bps).where(PublishedFacts.institution_id.in_(coverage))
+    crossed = [each for each, told_bps in await session.execute(told) if _short(told_bps) != _short(coverage[each])]
+    if crossed:
+        await count(session, crossed)
 
 
 async def count(session: AsyncSession, institution_ids: Sequence[UUID]) -> None:
@@ -149,6 +166,10 @@ async def facts_of(session: AsyncSession, institution_id: UUID) -> Facts | None:
         rearranged_bps=_rate(row.cancelled + row.moved, row.class_sessions),
         counted_at=row.counted_at,
     )
+
+
+def _short(coverage_bps: int | None) -> bool:
+    return coverage_bps is not None and coverage_bps < COVERED_BPS
 
 
 def _rate(part: int, whole: int) -> int | None:

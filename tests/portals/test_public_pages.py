@@ -1,11 +1,13 @@
 """Pages for everybody: from the district's code to a class."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from app.registry import institutions
 from app.registry.models import Institution
 from tests.portals.desks import Desks
 from tests.portals.families import link, links, shown
@@ -56,6 +58,25 @@ async def test_from_an_institution_to_a_class(world: World, anybody: httpx.Async
     assert link(found, "给孩子报名").startswith(f"/parent/classes/{offered.id}/enrol")
 
 
+async def test_an_institution_that_may_not_sell_says_why_its_classes_are_not_offered(world: World, anybody: httpx.AsyncClient) -> None:
+    institution, officer = await world.institution(), world.officer()
+    await world.training_class(institution)
+
+    async def offered() -> str:
+        return shown(await page(anybody, f"/institutions/{institution.id}")).partition("正在招生的班级")[2].partition("教师与资格证书")[0]
+
+    async def decide(decision: Callable[..., Awaitable[object]], *terms: str) -> str:
+        async with world.district.transaction() as session:
+            await decision(session, officer, institution.id, *terms)
+        return await offered()
+
+    assert "创意美术" in await offered()
+    assert "暂停招生收费，目前不能报名" in await decide(institutions.pause_sales, "群众举报")
+    assert "已被监管部门暂停" in await decide(institutions.set_status, "suspended", "违规办学")
+    assert "已列入黑名单，不得招生收费" in await decide(institutions.set_listing, "black", "卷款嫌疑")
+    assert "已注销，不再招生" in await decide(institutions.set_status, "closed", "吊销许可")
+
+
 async def test_a_full_class_takes_nobody(world: World, anybody: httpx.AsyncClient) -> None:
     full = await world.training_class(await world.institution(), seats=1)
     await world.sign(await world.parent(), full)
@@ -94,7 +115,7 @@ async def test_a_suspended_institution_is_marked_and_offers_nothing(world: World
     async with world.district.transaction() as session:
         (await session.get_one(Institution, institution.id)).status = "suspended"
     assert "暂停" in shown(await page(anybody, "/institutions"))
-    assert "没有可报名的班级" in await page(anybody, f"/institutions/{institution.id}")
+    assert "已被监管部门暂停，不得招生收费" in await page(anybody, f"/institutions/{institution.id}")
 
 
 async def test_what_is_not_there_gets_a_page(anybody: httpx.AsyncClient) -> None:

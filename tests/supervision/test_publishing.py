@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
+from app.banking import service as banking
 from app.db import District
 from app.refunds import service as refunds
 from app.registry.class_sessions import cancel_session
@@ -14,7 +15,7 @@ from app.supervision import publishing
 from app.supervision.models import PublishedFacts
 from app.supervision.publishing import Facts, facts_of, publish
 from tests.old_families import ask_back, old_family
-from tests.school import School, found_school
+from tests.school import LESSON_FEN, School, found_school
 from tests.world import World
 
 
@@ -36,6 +37,14 @@ async def recount(school: School) -> PublishedFacts:
     return await row_of(school.world.district, school.institution.id)
 
 
+async def ask(world: World, school: School) -> None:
+    """The bank tells its balance a minute later, and everything follows from it."""
+    await world.wait(timedelta(minutes=1))
+    async with world.district.transaction() as session:
+        await banking.ask_balance(session, school.institution.id)
+    await world.work()
+
+
 async def test_new_institutions_are_counted_at_once_and_others_after_an_hour(world: World) -> None:
     entered = [await world.institution() for _ in range(publishing.BATCH + 1)]
     async with world.district.reading() as session:
@@ -54,6 +63,37 @@ async def test_coverage_is_what_the_bank_reported_against_untaught_lessons(world
     await school.enrol()
     row = await recount(school)
     assert (row.coverage_bps, row.coverage_at is not None) == (10_000, True)
+
+
+async def test_coverage_is_told_anew_as_soon_as_money_is_missing_and_as_soon_as_it_is_back(world: World) -> None:
+    school = await found_school(world)
+    await school.enrol()
+    account_no = (await world.account(school.institution)).account_no
+    await world.work()
+    whole = await row_of(world.district, school.institution.id)
+    assert whole.coverage_bps == 10_000
+
+    await world.bank.debit_uninstructed(account_no, LESSON_FEN)
+    await ask(world, school)
+    short = await row_of(world.district, school.institution.id)
+    assert (short.coverage_bps, short.counted_at - whole.counted_at < publishing.RECOUNTED_AFTER) == (7_500, True)
+
+    await world.bank.deposit_from_stranger(account_no, LESSON_FEN)
+    await ask(world, school)
+    back = await row_of(world.district, school.institution.id)
+    assert (back.coverage_bps, back.counted_at - whole.counted_at < publishing.RECOUNTED_AFTER) == (10_000, True)
+
+
+async def test_a_shortfall_is_counted_as_soon_as_it_stands_in_the_book(world: World) -> None:
+    school = await found_school(world)
+    await school.enrol()
+    await world.work()
+    assert await publish(world.district) == 0
+    await world.wait(timedelta(minutes=1))
+    await old_family(school)
+    assert await publish(world.district) == 1
+    assert (await row_of(world.district, school.institution.id)).coverage_bps == 5_000
+    assert await publish(world.district) == 0
 
 
 async def test_refunds_count_by_the_time_they_took(world: World) -> None:
