@@ -75,7 +75,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A sale that nothing forbids. `edition` names the rule pack; findings and facts are ready to be stored, the facts by charge."""
+    """A sale that nothing forbids. `edition` names the rule pack; findings and facts are ready to be stored, the facts by charge, each
+    finding with the numbers of the `charges` that it was found of."""
 
     institution_id: UUID
     terms: Terms
@@ -214,14 +215,17 @@ class _Bench:
         facts = self._facts(asked, untaught)
         self._check_terms(asked, terms, charges, facts)
         judged = _judged_by(replace(facts, schedule=tuple(_priced(asked.course, _lessons(charges)))), terms.way, charges)
-        findings = list(dict.fromkeys(finding for each in judged for finding in selling.judge_sale(self._pack, each)))
+        findings: defaultdict[Finding, dict[int, None]] = defaultdict(dict)
+        for number, each in judged.items():
+            for finding in selling.judge_sale(self._pack, each):
+                findings[finding][number] = None
         if forbidding := broken(findings):
             raise _refused(forbidding, asked.course.institution, self._pack, self._plan(facts))
         # Also where no pack says so.
         check_may_sell(asked.course.institution)
         self._check_teacher(asked, charges)
-        told = [finding.told() for finding in findings]
-        record = [records.written(each) for each in judged]
+        told = [finding.told() | {"charges": list(numbers)} for finding, numbers in findings.items()]
+        record = [records.written(each) for each in judged.values()]
         return Judged(asked.course.institution.id, terms, charges, self._pack.edition, told, record)
 
     def _check_terms(self, asked: Asked, terms: Terms, charges: Sequence[SoldCharge], facts: SaleFacts) -> None:
@@ -405,15 +409,16 @@ def _priced(course: Course, offered: Sequence[OfferedLesson]) -> list[PricedLess
     return [PricedLesson(business_date(each.starts_at), each.price_fen, listed[each.number - 1]) for each in offered]
 
 
-def _judged_by(facts: SaleFacts, way: Way, charges: Sequence[SoldCharge]) -> list[SaleFacts]:
-    """What each charge is judged by.
+def _judged_by(facts: SaleFacts, way: Way, charges: Sequence[SoldCharge]) -> dict[int, SaleFacts]:
+    """What each charge is judged by, by its number.
 
     Paid after it was taught, a lesson is a charge by itself that prepays nothing: the first, the last and the dearest stand for all.
     """
     if way == "later":
-        shown = dict.fromkeys([charges[0], max(charges, key=lambda charge: charge.amount_fen), charges[-1]])
-        return [_alone(facts, facts.schedule[charge.first_lesson - 1]) for charge in shown]
-    return selling.charges_of(facts, [(len(charge.lessons), charge.opens_on) for charge in charges])
+        shown = [charges[0], max(charges, key=lambda charge: charge.amount_fen), charges[-1]]
+        return {charge.number: _alone(facts, facts.schedule[charge.first_lesson - 1]) for charge in shown}
+    parts = selling.charges_of(facts, [(len(charge.lessons), charge.opens_on) for charge in charges])
+    return {charge.number: part for charge, part in zip(charges, parts, strict=True)}
 
 
 def _alone(facts: SaleFacts, lesson: PricedLesson) -> SaleFacts:

@@ -316,6 +316,8 @@ async def test_a_plan_of_several_charges_is_signed_as_it_was_offered(
     assert [(charge.lesson_count, charge.amount_fen) for charge in plan.terms.charges] == [(25, 500_000), (15, 300_000)]
     contract = await sign(world, parent, sold, child, plan.terms)
     assert (contract.way, contract.amount_fen, len(contract.facts or [])) == ("parts", 800_000, 2)
+    assert [finding["charges"] for finding in contract.findings if finding["rule"] == "charge.cap"] == [[1], [2]]
+    assert [finding["charges"] for finding in contract.findings if finding["rule"] == "inst.paused"] == [[1, 2]]
     async with world.district.reading() as session:
         charges = await session.scalars(select(Charge).where(Charge.contract_id == contract.id).order_by(Charge.number))
         told = [(each.first_lesson, each.last_lesson, each.amount_fen, each.opens_on) for each in charges]

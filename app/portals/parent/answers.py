@@ -138,7 +138,9 @@ class ContractAnswer(BaseModel):
     way: str = Field(description="once; parts: several charges at legal times; later: each lesson after it was taught")
     charges: list[ChargeItem]
     judged_by: str = Field(description="The rule pack, id and version, that the sale was judged by")
-    findings: list[dict[str, Any]] = Field(description="Each rule that was held against the sale, with its source")
+    findings: list[dict[str, Any]] = Field(
+        description="Each rule that was held against the sale, with its source and the numbers of the charges it was found of"
+    )
     created_at: datetime
     lapses_at: datetime
     paid_at: datetime | None
