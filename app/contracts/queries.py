@@ -15,6 +15,7 @@ from app.contracts import rules
 from app.contracts.families import children_contracts_of, contracts_of
 from app.contracts.models import IN_ESCROW, LIVE, Charge, Contract, Lesson
 from app.contracts.rules import OfferedLesson
+from app.contracts.views import ChargeView, LessonView, charge_views
 from app.errors import NotFound
 from app.registry.courses import course_of
 from app.registry.institutions import may_sell
@@ -63,47 +64,11 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class LessonView:
-    """A lesson with its place in the calendar; `number` counts within the contract."""
-
-    id: UUID
-    contract_id: UUID
-    contract_no: str
-    class_session_id: UUID
-    class_name: str
-    student_id: UUID
-    student_name_masked: str
-    number: int
-    price_fen: int
-    status: str
-    starts_at: datetime
-    ends_at: datetime
-    session_status: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChargeView:
-    """A charge of a contract, for the lessons from one number to another; `is_due` where it may be paid now.
-
-    `has_day` is False while all its lessons wait for a new day: nothing is due for them.
-    """
-
-    number: int
-    first_lesson: int
-    last_lesson: int
-    amount_fen: int
-    opens_on: date
-    due_on: date
-    status: str
-    is_due: bool
-    has_day: bool
-    judged_by: str | None
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class ContractView:
-    """A contract with its lessons; `escrow_fen` is what they still hold in escrow."""
+    """A contract with its lessons; `escrow_fen` is what they still hold in escrow.
+
+    `sells` says whether the institution may take fees in advance now, `paused` whether it may not because its sales are paused.
+    """
 
     id: UUID
     contract_no: str
@@ -118,6 +83,8 @@ class ContractView:
     escrow_fen: int
     old_stock: bool
     way: str
+    sells: bool
+    paused: bool
     charges: list[ChargeView]
     judged_by: str
     findings: list[dict[str, Any]]
@@ -131,6 +98,11 @@ class ContractView:
     def due(self) -> ChargeView | None:
         """What is to be paid now."""
         return next((charge for charge in self.charges if charge.is_due), None)
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether a payment of what is due can be opened as far as the institution's sales go: what was taught is always paid."""
+        return self.due is not None and (self.sells or self.way == "later")
 
     @property
     def paid_fen(self) -> int:
@@ -387,7 +359,7 @@ def _lesson_view(row: Any) -> LessonView:
 
 def _contracts(after: Cursor | None, limit: int) -> Select[*tuple[Any, ...]]:
     query = (
-        select(Contract, Institution.name, TrainingClass.name, Student)
+        select(Contract, Institution.name, TrainingClass.name, Student, may_sell(), Institution.sales_paused_at, Institution.sells_again_at)
         .join(Institution, Institution.id == Contract.institution_id)
         .join(TrainingClass, TrainingClass.id == Contract.class_id)
         .join(Student, Student.id == Contract.student_id)
@@ -427,7 +399,7 @@ def _is_due() -> ColumnElement[bool]:
 
 
 def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView]) -> ContractView:
-    contract, institution_name, class_name, student = row
+    contract, institution_name, class_name, student, sells, sales_paused_at, sells_again_at = row
     return ContractView(
         id=contract.id,
         contract_no=contract.contract_no,
@@ -442,7 +414,9 @@ def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView
         escrow_fen=_escrow(lessons),
         old_stock=contract.old_stock,
         way=contract.way,
-        charges=_charge_views(contract.way, charges, lessons),
+        sells=sells,
+        paused=sales_paused_at is not None,
+        charges=charge_views(contract, charges, lessons, sells=sells, sells_again_at=sells_again_at),
         judged_by=contract.judged_by,
         findings=contract.findings,
         created_at=contract.created_at,
@@ -451,37 +425,6 @@ def _contract_view(row: Any, charges: Sequence[Charge], lessons: list[LessonView
         ended_at=contract.ended_at,
         lessons=lessons,
     )
-
-
-def _charge_views(way: str, charges: Sequence[Charge], lessons: Sequence[LessonView]) -> list[ChargeView]:
-    """Of what is paid in advance only the first that is planned can be due, but for later ones without a day.
-
-    Of what is paid afterwards the lessons that were taught.
-    """
-    owed = {lesson.number for lesson in lessons if lesson.status == "owed"}
-    dated = [lesson.number for lesson in lessons if lesson.session_status != "cancelled"]
-    with_day = {each.number for each in charges if any(each.first_lesson <= number <= each.last_lesson for number in dated)}
-    planned = [charge for charge in charges if charge.status == "planned"]
-    payable = [charge for charge in planned if charge.number == 1 or charge.number in with_day]
-    due = {charge.number for charge in payable[:1] if charge.opens_on <= clock.today()}
-    if way == "later":
-        due = {charge.number for charge in planned if charge.first_lesson in owed}
-    return [
-        ChargeView(
-            number=charge.number,
-            first_lesson=charge.first_lesson,
-            last_lesson=charge.last_lesson,
-            amount_fen=charge.amount_fen,
-            opens_on=charge.opens_on,
-            due_on=charge.due_on,
-            status=charge.status,
-            is_due=charge.number in due,
-            has_day=charge.number in with_day,
-            judged_by=charge.judged_by,
-            ended_at=charge.ended_at,
-        )
-        for charge in charges
-    ]
 
 
 def _escrow(lessons: Iterable[LessonView]) -> int:

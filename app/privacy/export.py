@@ -18,6 +18,7 @@ from app.clock import SHANGHAI
 from app.contracts import queries as contracts
 from app.contracts.accepting import document_of
 from app.contracts.queries import ContractView
+from app.contracts.views import LessonView
 from app.db import District
 from app.ledger.sheets import never_a_formula
 from app.lessons.models import Trial
@@ -159,7 +160,7 @@ async def _trials(session: AsyncSession, guardian_id: UUID) -> list[dict[str, An
     return [dict(row._mapping) for row in rows]
 
 
-def _cells(contract: ContractView, lesson: contracts.LessonView, names: dict[UUID, str]) -> list[str]:
+def _cells(contract: ContractView, lesson: LessonView, names: dict[UUID, str]) -> list[str]:
     starts = lesson.starts_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
     child = names.get(lesson.student_id, lesson.student_name_masked)
     told = (contract.contract_no, contract.institution_name, contract.class_name, child, str(lesson.number), starts)

@@ -15,7 +15,8 @@ from app.banking.payees import masked
 from app.contracts import queries as contracts
 from app.contracts.families import contracts_of
 from app.contracts.models import UNTAUGHT, Contract, Lesson
-from app.contracts.queries import ContractView, LessonView
+from app.contracts.queries import ContractView
+from app.contracts.views import LessonView
 from app.db import district_of, fixed
 from app.errors import NotFound
 from app.policy.packs import pack_for

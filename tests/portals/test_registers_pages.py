@@ -126,7 +126,7 @@ async def test_a_campus_address_without_its_campus_asks_for_it_and_keeps_what_wa
     asked = {"kind": "campus_address", "new_value": "西路 9 号", "reason": "租约到期", "campus_id": ""}
     refused = await desk.submit("/profile/changes", asked)
     assert refused.status_code == 400
-    beside = r'name="campus_id">.*?</select>\s*<div class="form-error" role="alert">请选择校区</div>'
+    beside = r'name="campus_id"[^>]*aria-invalid="true"[^>]*>.*?</select>\s*<div class="form-error"[^>]*>请选择校区</div>'
     assert re.search(beside, refused.text, re.DOTALL)
     for kept in ('<option value="campus_address" selected>', 'value="西路 9 号"', ">租约到期</textarea>"):
         assert kept in refused.text
@@ -254,8 +254,8 @@ async def test_a_paused_institution_refuses_the_enrolment_form(desks: Desks, wor
     training_class, parent = await world.training_class(institution), await world.parent()
     child = await world.child(parent)
     officer, home = await desks.officer(), await at_home(desks, parent)
-    await officer.submit(f"/institutions/{institution.id}/pause", {"reason": "群众举报"})
     form = {"student_id": str(child.id)} | await accepting(home, training_class.id)
+    await officer.submit(f"/institutions/{institution.id}/pause", {"reason": "群众举报"})
     refused = await home.submit(f"/classes/{training_class.id}/enrol", form, await home.page("/refunds"))
     assert refused.status_code == 422
     assert "暂停招生收费：群众举报" in shown(refused.text)

@@ -59,12 +59,14 @@ async def test_a_class_is_paid_month_by_month(school: School, home: Desk) -> Non
     assert "待付款¥2,900.00" in said(await home.page())
     assert "付款成功" in shown(await pay(home, school, contract))
     followed = said(await home.page(contract))
-    for fact in ("第1至29课时", "第30至32课时", "2026年3月25日周三起可付", "以后的不再付"):
-        assert fact in followed
+    begins_at = school.sessions[29].starts_at.astimezone(clock.SHANGHAI)
+    deadline = f"2026年3月25日周三起可付，4月1日周三{begins_at:%H:%M}前付清"
+    for fact in ("第1至29课时", "第30至32课时", deadline, "以后的不再付"):
+        assert fact in followed, fact
     assert "待付款¥" not in said(await home.page())
     opens_at = clock.day_bounds(clock.today() + timedelta(days=22))[0]
     await school.world.wait_until(opens_at)
-    assert "待付款¥300.00，第30至32课时，首课开始前付清" in said(await home.page())
+    assert f"待付款¥300.00，第30至32课时，4月1日周三{begins_at:%H:%M}前付清" in said(await home.page())
     await list_as(school, "black")
     refused = said(await home.told(await home.submit(f"{contract}/payments", {})))
     assert "按规定不能这样收费：列入黑名单的机构不得新收费（依据：" in refused

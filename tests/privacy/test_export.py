@@ -15,6 +15,7 @@ from app.privacy.export import JSON, Form
 from app.privacy.lookups import LookupDraft
 from app.refunds import service as refunds
 from app.registry import queries
+from app.registry.models import TrainingClass
 from app.security import Parent
 from tests.school import School, found_school
 from tests.world import World
@@ -91,11 +92,12 @@ async def test_a_long_history_is_complete(world: World, district: District, scho
 
 
 async def test_the_sheet_names_the_child_and_computes_nothing(world: World, district: District, school: School) -> None:
-    parent = await world.parent()
-    child = await world.child(parent, "=1+1")
-    await school.enrol(parent, child)
+    family = await school.enrol()
+    parent = family.parent
+    async with district.transaction() as session:
+        (await session.get_one(TrainingClass, family.contract.class_id)).name = "=1+1"
     rows = list(csv.reader(io.StringIO((await taken(district, parent, CSV)).removeprefix("\ufeff"))))
     assert rows[0][3] == "孩子"
-    assert {row[3] for row in rows[1:]} == {"'=1+1"}
+    assert {(row[2], row[3]) for row in rows[1:]} == {("'=1+1", "王小明")}
     assert [row[4] for row in rows[1:]] == ["1", "2", "3", "4"]
     assert {(row[6], row[7]) for row in rows[1:]} == {("100.00", "待上课")}

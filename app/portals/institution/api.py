@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts import queries as contracts
-from app.contracts.queries import LessonView
+from app.contracts.views import LessonView
 from app.lessons import owing
 from app.lessons import service as lessons
 from app.lessons.trial_queries import trials_of_session
