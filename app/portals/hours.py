@@ -5,17 +5,25 @@ from itertools import groupby
 
 WEEKDAYS = "一二三四五六日"
 PARTS_ZH = {"morning": "上午", "afternoon": "下午", "evening": "晚上"}
+_NEARLY_TWICE = 1.8
 _A_ROW = 3
 """From so many days one after the other on, only the first and the last are named."""
 
 
 @lru_cache(maxsize=1024)
-def told(hours: int) -> str:
-    """The days of each part of the day, weekdays in order."""
+def told(hours: int, lesson_count: int, days: int) -> str:
+    """The days of each part of the day, weekdays in order, for a class that meets so often from its first to its last day.
+
+    One that would have to meet twice as often to be there on all of them, as every third day, has no days of its own.
+    """
+    weekdays = sum(bool(hours >> 3 * day & 0b111) for day in range(7))
+    if weekdays > _NEARLY_TWICE * lesson_count * 7 / days:
+        parts = [name for part, name in enumerate(PARTS_ZH.values()) if any(hours & 1 << 3 * day + part for day in range(7))]
+        return f"周几不固定，{'、'.join(parts)}"
     said = []
     for part, name in enumerate(PARTS_ZH.values()):
-        days = [day for day in range(7) if hours & 1 << 3 * day + part]
-        said += ["每天" + name] if len(days) == 7 else [stretch + name for stretch in _stretches(days)]
+        met = [day for day in range(7) if hours & 1 << 3 * day + part]
+        said += ["每天" + name] if len(met) == 7 else [stretch + name for stretch in _stretches(met)]
     return "、".join(said)
 
 
