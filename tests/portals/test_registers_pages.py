@@ -238,8 +238,8 @@ async def test_a_paused_institution_refuses_the_enrolment_form(desks: Desks, wor
     training_class, parent = await world.training_class(institution), await world.parent()
     child = await world.child(parent)
     officer, home = await desks.officer(), await at_home(desks, parent)
-    await officer.submit(f"/institutions/{institution.id}/pause", {"reason": "群众举报"})
     form = {"student_id": str(child.id)} | await accepting(home, training_class.id)
+    await officer.submit(f"/institutions/{institution.id}/pause", {"reason": "群众举报"})
     refused = await home.submit(f"/classes/{training_class.id}/enrol", form, await home.page("/refunds"))
     assert refused.status_code == 422
     assert "暂停招生收费：群众举报" in shown(refused.text)
