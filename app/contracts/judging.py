@@ -220,10 +220,11 @@ class _Bench:
             for finding in selling.judge_sale(self._pack, each):
                 findings[finding][number] = None
         if forbidding := broken(findings):
-            raise _refused(forbidding, asked.course.institution, self._pack, self._plan(facts))
-        # Also where no pack says so.
-        check_may_sell(asked.course.institution)
-        self._check_teacher(asked, charges)
+            plan = self._plan(facts)
+            if plan is not None:
+                self._check_standing(asked, rules.sold(asked.offered, plan.terms, clock.today()))
+            raise _refused(forbidding, asked.course.institution, self._pack, plan)
+        self._check_standing(asked, charges)
         told = [finding.told() | {"charges": list(numbers)} for finding, numbers in findings.items()]
         record = [records.written(each) for each in judged.values()]
         return Judged(asked.course.institution.id, terms, charges, self._pack.edition, told, record)
@@ -247,9 +248,10 @@ class _Bench:
         charges = tuple(ChargeTerms(each.lesson_count, each.price_fen, each.charged_on or clock.today()) for each in plan.charges)
         return LegalPlan(plan.message_zh, plan.changes, Terms("parts" if len(charges) > 1 else "once", charges))
 
-    def _check_teacher(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
-        """Everybody who teaches a lesson that is sold, until their last one."""
+    def _check_standing(self, asked: Asked, charges: Sequence[SoldCharge]) -> None:
+        """The institution, and everybody who teaches a lesson that is sold, until their last one: also where no pack says so."""
         course = asked.course
+        check_may_sell(course.institution)
         last = {each.teacher.id: each for each in self._held(course, _lessons(charges))}
         for each in last.values():
             _check_teacher(each.teacher, course.training_class, course.institution, each.on)

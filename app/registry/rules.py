@@ -138,7 +138,7 @@ def child_name(value: str) -> str:
     · • ’ ' - or a space, or by the sign that parts Tibetan syllables."""
     name = " ".join(clean_text(value, "name", "学生姓名", 40).split())
     if not all(_is_word(word) for word in re.split("[·•’'་ -]", name)):
-        raise refuse("name", "学生姓名只能是文字，文字之间可用“·”“’”“-”或空格")
+        raise refuse("name", "学生姓名只能写文字，文字之间可用间隔号（·）、撇号（’）、连字符（-）或空格")
     return name
 
 

@@ -104,7 +104,7 @@ async def enrol(screen: Screen, parent: Page, school: str, class_name: str) -> N
     await parent.get_by_role("link", name=re.compile("报名")).last.click()
     await screen.sign_in_as_parent(parent)
     await parent.get_by_text(re.compile("添加(另一个)?孩子")).click()
-    await parent.get_by_label("孩子姓名").fill(f"李{uuid4().hex[:4]}")
+    await parent.get_by_label("孩子姓名").fill(f"李{chr(ord('一') + uuid4().int % 20_000)}")
     await parent.get_by_label("出生年月").fill("2017-05")
     await parent.get_by_label("已阅读并单独同意").check()
     await parent.get_by_label("我已阅读并同意").check()

@@ -151,6 +151,16 @@ async def test_a_class_that_may_not_be_sold_offers_no_signature_in_any_way(
             assert gone not in page.partition("<main")[2]
 
 
+async def test_a_plan_that_would_be_refused_is_not_offered(world: World, home: Desk, institution: Institution) -> None:
+    dear = await world.training_class(institution, lessons=40, price_fen=800_000)
+    assert "最接近的合规方案" in shown(await home.page(f"/classes/{dear.id}/enrol"))
+    await employ_at_a_school(world, institution)
+    page = await home.page(f"/classes/{dear.id}/enrol")
+    assert "在职中小学教师不得在培训机构任教" in shown(page)
+    for gone in ("最接近的合规方案", "签订合同", 'name="document"'):
+        assert gone not in page.partition("<main")[2]
+
+
 async def test_each_way_is_judged_by_itself(world: World, home: Desk, institution: Institution) -> None:
     sold = await world.training_class(institution, lessons=40, price_fen=800_000)
     path = f"/classes/{sold.id}/enrol"

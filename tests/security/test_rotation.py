@@ -145,7 +145,7 @@ async def test_a_killed_rotation_goes_on_and_holds_the_former_key_until_it_is_do
 ) -> None:
     parent = await world.parent()
     for number in range(4):
-        await world.child(parent, f"王小{number}")
+        await world.child(parent, f"王小{chr(0x4E00 + number)}")
     monkeypatch.setattr(rotation, "BATCH", 2)
     keys.change(index=False)
     await world.child(parent, "王小末")
