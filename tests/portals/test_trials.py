@@ -6,6 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from app import clock
+from app.ids import uuid7
+from app.registry.models import Campus
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
 from tests.portals.families import at_home, link, links, problem_of, shown
@@ -135,6 +138,30 @@ async def test_of_several_children_and_days_the_parent_chooses(school: School, h
     assert checked(await home.page(path)) == [last]
     chosen = {"student_id": str(second.id), "class_session_id": ""}
     assert checked((await home.submit(path, chosen, await home.page(path))).text) == [str(second.id), last]
+
+
+async def test_a_trials_page_says_where_it_is(school: School, home: Desk) -> None:
+    child = (await home.get("/students"))["items"][0]["id"]
+    booked = (await home.post("/trials", {"class_session_id": str(school.sessions[0].id), "student_id": child})).json()
+    page = f"/trials/{booked['id']}"
+    assert f"地点 {school.institution.address}" in shown(await home.page(page))
+    campus = Campus(
+        id=uuid7(), institution_id=school.institution.id, name="东校区", address="北泉路 9 号", created_at=clock.now(), lease_ends_on=None
+    )
+    async with school.world.district.transaction() as session:
+        session.add(campus)
+        await session.flush()
+        of_class = await session.merge(school.training_class)
+        of_class.campus_id, of_class.room = campus.id, "101 教室"
+    assert "地点 东校区 · 北泉路 9 号 · 101 教室" in shown(await home.page(page))
+    async with school.world.district.transaction() as session:
+        (await session.merge(school.sessions[0])).room = "202 教室"
+    assert "东校区 · 北泉路 9 号 · 202 教室" in shown(await home.page(page)), "this one meets in another room"
+    async with school.world.district.transaction() as session:
+        (await session.merge(school.sessions[0])).room = None
+        of_class = await session.merge(school.training_class)
+        of_class.mode, of_class.campus_id, of_class.room = "online", None, None
+    assert "地点 线上" in shown(await home.page(page))
 
 
 def checked(form: str) -> list[str]:
