@@ -13,13 +13,13 @@ from app.contracts.models import LIVE, Contract
 from app.errors import NotFound
 from app.lessons.models import Trial
 from app.lessons.trials import AHEAD
-from app.registry.models import ClassSession, Guardianship, Institution, Student, TrainingClass
+from app.registry.models import Campus, ClassSession, Guardianship, Institution, Student, TrainingClass
 from app.registry.queries import PAGE, Cursor, masked_name
 
 
 @dataclass(frozen=True, slots=True)
 class TrialView:
-    """A trial with its class session; `session_status` is cancelled where that was called off."""
+    """A trial with its class session; `session_status` is cancelled where that was called off, `address` is where an onsite class meets."""
 
     id: UUID
     class_id: UUID
@@ -30,6 +30,10 @@ class TrialView:
     number: int
     starts_at: datetime
     ends_at: datetime
+    mode: str
+    campus: str | None
+    address: str
+    room: str | None
     session_status: str
     student_id: UUID
     student_name_masked: str
@@ -110,27 +114,32 @@ async def open_sessions(session: AsyncSession, class_id: UUID, limit: int = 20) 
 
 def _trials(*criteria: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     return (
-        select(Trial, ClassSession, TrainingClass.name, Institution.name, Student)
+        select(Trial, ClassSession, TrainingClass, Institution.name, Institution.address, Campus.name, Campus.address, Student)
         .join(ClassSession, ClassSession.id == Trial.class_session_id)
         .join(TrainingClass, TrainingClass.id == Trial.class_id)
         .join(Institution, Institution.id == Trial.institution_id)
         .join(Student, Student.id == Trial.student_id)
+        .outerjoin(Campus, Campus.id == func.coalesce(ClassSession.campus_id, TrainingClass.campus_id))
         .where(*criteria)
     )
 
 
 def _view(row: Any) -> TrialView:
-    trial, class_session, class_name, institution_name, student = row
+    trial, class_session, training_class, institution_name, head_office, campus, campus_address, student = row
     return TrialView(
         id=trial.id,
         class_id=trial.class_id,
-        class_name=class_name,
+        class_name=training_class.name,
         institution_id=trial.institution_id,
         institution_name=institution_name,
         class_session_id=trial.class_session_id,
         number=class_session.number,
         starts_at=class_session.starts_at,
         ends_at=class_session.ends_at,
+        mode=training_class.mode,
+        campus=campus,
+        address=campus_address or head_office,
+        room=class_session.room or training_class.room,
         session_status=class_session.status,
         student_id=trial.student_id,
         student_name_masked=masked_name(student),

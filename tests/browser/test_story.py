@@ -228,3 +228,11 @@ async def ask_for_the_rest(screen: Screen, parent: Page, rest: str) -> None:
     for page in ("", "/students", "/payments", "/refunds", "/privacy", "/privacy/data", "/privacy/erasure"):
         await parent.goto(f"/parent{page}")
         await screen.look(parent)
+
+
+async def test_a_long_word_in_a_notice_does_not_widen_the_page(screen: Screen) -> None:
+    page = await screen.person()
+    await page.goto(f"/institutions?district={screen.demo['district']}")
+    notice = "<div class='alert notice'><svg class='icon'></svg><div>https://example.test/" + "x" * 200 + "</div></div>"
+    await page.evaluate("notice => document.querySelector('main').insertAdjacentHTML('afterbegin', notice)", notice)
+    await screen.look(page)

@@ -11,7 +11,7 @@ from app.contracts.models import Contract
 from app.registry.models import Institution, Student
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import accepting, at_home, link, shown
+from tests.portals.families import accepted, accepting, at_home, link, shown
 from tests.world import World
 
 CHILD = {"name": "欧阳小明", "birth_month": "2017-05"}
@@ -102,6 +102,22 @@ async def test_enrolling_asks_for_the_consent_that_is_missing(world: World, home
     refused = await home.submit(path, form)
     assert (refused.status_code, "请先阅读并同意" in shown(refused.text)) == (422, True)
     assert "合同已签订" in shown(await home.told(await home.submit(path, form | {"consent": "1"})))
+
+
+async def test_of_several_children_the_parent_chooses_who_joins(
+    world: World, home: Desk, parent: Parent, child: Student, institution: Institution
+) -> None:
+    path = f"/classes/{(await world.training_class(institution)).id}/enrol"
+    assert f'value="{child.id}" required checked' in await home.page(path)
+    second = await world.child(parent, "王小红")
+    page = await home.page(path)
+    assert "checked" not in page.partition("<fieldset")[2].partition("</fieldset>")[0]
+    refused = await home.submit(path, accepted(page))
+    assert (refused.status_code, "请选择孩子" in refused.text) == (400, True)
+    unread = await home.submit(path, {"student_id": str(second.id)})
+    assert f'value="{second.id}" required checked' in unread.text, "who was chosen stays chosen"
+    typed = await home.submit(path, {"student_id": "", "name": "王小刚"})
+    assert 'value="new" checked' in typed.text
 
 
 async def test_a_code_is_shown_once_and_makes_a_guardian(home: Desk, other: Desk, child: Student) -> None:

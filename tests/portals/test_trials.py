@@ -1,10 +1,14 @@
 """A family tries a class before it enrols, as its phone and the institution's desk show it."""
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
+from app import clock
+from app.ids import uuid7
+from app.registry.models import Campus
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
 from tests.portals.families import at_home, link, links, problem_of, shown
@@ -97,7 +101,7 @@ async def test_a_new_child_is_entered_where_the_trial_is_booked(school: School, 
     typed = {"student_id": "new", "name": "李新苗", "birth_month": "2017-05", "class_session_id": second}
     refused = await home.submit(path, typed, form)
     assert (refused.status_code, 'value="李新苗"' in refused.text) == (422, True), "nobody agreed"
-    assert f'value="{second}" checked' in refused.text
+    assert f'value="{second}" required checked' in refused.text
     agreed = form.partition('name="consent" value="')[2].partition('"')[0]
     assert "试听已预约" in await home.told(await home.submit(path, typed | {"consent": agreed}, form))
     [trial] = (await home.get("/trials"))["items"]
@@ -107,8 +111,10 @@ async def test_a_new_child_is_entered_where_the_trial_is_booked(school: School, 
 async def test_what_is_refused_is_said_on_the_page(school: School, home: Desk) -> None:
     path = f"/classes/{school.training_class.id}/trial"
     nobody = await home.submit(path, {"class_session_id": "x", "student_id": ""}, await home.page(path))
-    assert (nobody.status_code, "没有这名学生" in nobody.text) == (404, True)
+    assert (nobody.status_code, "请选择孩子" in nobody.text) == (400, True)
     child = (await home.get("/students"))["items"][0]["id"]
+    no_day = await home.submit(path, {"class_session_id": "", "student_id": child}, await home.page(path))
+    assert (no_day.status_code, "请选择哪一次课" in no_day.text, f'value="{child}" required checked' in no_day.text) == (400, True, True)
     booked = (await home.post("/trials", {"class_session_id": str(school.sessions[0].id), "student_id": child})).json()
     second = {"class_session_id": str(school.sessions[1].id), "student_id": child}
     refused = await home.submit(path, second, await home.page(path))
@@ -118,6 +124,49 @@ async def test_what_is_refused_is_said_on_the_page(school: School, home: Desk) -
     assert (unrated.status_code, "1 至 5 星" in unrated.text) == (400, True)
     called_off = await home.told(await home.submit(f"{trial}/cancel", {}, await home.page(trial)))
     assert "试听已取消" in called_off
+
+
+async def test_of_several_children_and_days_the_parent_chooses(school: School, home: Desk, parent: Parent, world: World) -> None:
+    path = f"/classes/{school.training_class.id}/trial"
+    [only] = (await home.get("/students"))["items"]
+    assert checked(await home.page(path)) == [only["id"]]
+    second = await world.child(parent, "王小红")
+    assert checked(await home.page(path)) == []
+    for day in (1, 2, 3):
+        await school.end_of(day)
+    last = str(school.sessions[3].id)
+    assert checked(await home.page(path)) == [last]
+    chosen = {"student_id": str(second.id), "class_session_id": ""}
+    assert checked((await home.submit(path, chosen, await home.page(path))).text) == [str(second.id), last]
+
+
+async def test_a_trials_page_says_where_it_is(school: School, home: Desk) -> None:
+    child = (await home.get("/students"))["items"][0]["id"]
+    booked = (await home.post("/trials", {"class_session_id": str(school.sessions[0].id), "student_id": child})).json()
+    page = f"/trials/{booked['id']}"
+    assert f"地点 {school.institution.address}" in shown(await home.page(page))
+    campus = Campus(
+        id=uuid7(), institution_id=school.institution.id, name="东校区", address="北泉路 9 号", created_at=clock.now(), lease_ends_on=None
+    )
+    async with school.world.district.transaction() as session:
+        session.add(campus)
+        await session.flush()
+        of_class = await session.merge(school.training_class)
+        of_class.campus_id, of_class.room = campus.id, "101 教室"
+    assert "地点 东校区 · 北泉路 9 号 · 101 教室" in shown(await home.page(page))
+    async with school.world.district.transaction() as session:
+        (await session.merge(school.sessions[0])).room = "202 教室"
+    assert "东校区 · 北泉路 9 号 · 202 教室" in shown(await home.page(page)), "this one meets in another room"
+    async with school.world.district.transaction() as session:
+        (await session.merge(school.sessions[0])).room = None
+        of_class = await session.merge(school.training_class)
+        of_class.mode, of_class.campus_id, of_class.room = "online", None, None
+    assert "地点 线上" in shown(await home.page(page))
+
+
+def checked(form: str) -> list[str]:
+    """The choices that a form has made."""
+    return re.findall(r'type="radio" name="[a-z_]+" value="([^"]+)"[^>]* checked', form)
 
 
 async def test_strangers_see_nothing(school: School, desks: Desks, world: World, home: Desk) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.errors import BadInput
 from app.portals.fields import NOBODY
 from app.registry import families
 from app.security import Parent
@@ -26,8 +27,10 @@ class TypedChild:
 async def entered(session: AsyncSession, caller: Parent, typed: TypedChild) -> UUID:
     """The child that is meant, entered where it is new; a consent that comes with it is recorded. An id that is none is nobody's.
 
-    Raises what `families.add_student` and `families.agree` raise.
+    Raises BadInput("registry.student_not_chosen"), what `families.add_student` and `families.agree` raise.
     """
+    if not typed.chosen:
+        raise BadInput("registry.student_not_chosen", "请选择孩子", field="student_id")
     if typed.chosen == NEW_CHILD:
         return (await families.add_student(session, caller.guardian_id, typed.name, typed.birth_month, consent=typed.consent)).id
     try:

@@ -15,6 +15,7 @@ from app.portals.edge import Home, ParentCaller, Read, Write, snapshot
 from app.portals.fields import NOBODY, Listed, PageByTime, PathId, listed
 from app.portals.pages import render, see_other
 from app.portals.parent.children import NEW_CHILD, TypedChild, entered
+from app.portals.parent.counter import with_choice
 from app.registry import consenting, family_queries
 from app.security import Parent
 
@@ -180,9 +181,9 @@ async def _form_page(
     context: dict[str, Any] = {
         "view": offer.view,
         "open_sessions": open_sessions,
-        "chosen_session": class_session_id or (str(open_sessions[0].id) if open_sessions else ""),
+        "chosen_session": class_session_id or (str(open_sessions[0].id) if len(open_sessions) == 1 else ""),
         "children": children,
-        "typed": typed or TypedChild(str(children[0].id) if children else NEW_CHILD),
+        "typed": with_choice(typed or TypedChild(), children),
         "new_child": NEW_CHILD,
         "consent_text": consenting.consent_text(),
         "error": error,
@@ -200,6 +201,8 @@ async def _trial_page(
 
 
 def _session_id(text: str) -> UUID:
+    if not text:
+        raise BadInput("lessons.session_not_chosen", "请选择哪一次课", field="class_session_id")
     try:
         return UUID(text)
     except ValueError:
