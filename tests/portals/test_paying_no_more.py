@@ -110,7 +110,7 @@ async def test_during_a_pause_a_later_charge_waits_without_a_deadline(school: Sc
     page = await page_of(family, home)
     assert card(page).endswith("第2至3课时暂停期间不能付款，不会因此失效；恢复后再付")
     assert "前付清" not in said(page)
-    assert "第2至3课时，暂停期间不能付款，不会因此失效；恢复后再付" in said(await home.page())
+    assert "第2至3课时，暂停期间不能付款，不会因此失效；恢复后再付查看" in said(await home.page())
     await school.world.wait_until(school.sessions[1].ends_at)
     await resume(school)
     until = (clock.now() + PAYABLE_AFTER_PAUSE).astimezone(clock.SHANGHAI)
