@@ -1,5 +1,6 @@
 """How long a campus is leased: shorter at once, longer once an officer has confirmed it, and no pause of sales for it."""
 
+import asyncio
 from datetime import date, timedelta
 
 import pytest
@@ -103,6 +104,17 @@ async def test_one_waits_for_each_campus_and_it_may_be_shortened_meanwhile(world
     assert await say(world, west, END + DAY, "续租") is not None
     assert await say(world, east, END - DAY) is None
     assert (await end_of(world, east), await end_of(world, west)) == (END - DAY, END)
+
+
+async def test_two_at_once_are_held_against_each_other(world: World, district: District, institution: Institution) -> None:
+    campus = await leased(world, institution)
+    async with district.transaction() as session:
+        await changes.change_lease(session, world.staff(institution), campus.id, END - 10 * DAY, "")
+        other = asyncio.create_task(say(world, campus, END - 5 * DAY))
+        await asyncio.sleep(0.1)
+    with pytest.raises(BadInput):
+        await other
+    assert await end_of(world, campus) == END - 10 * DAY
 
 
 async def test_bad_days_and_a_missing_reason_are_refused_by_field(world: World, institution: Institution) -> None:
