@@ -121,7 +121,7 @@ class ChangeItem(BaseModel):
     campus_id: UUID | None
     campus_name: str | None
     old_value: str | None
-    new_value: str
+    new_value: str = Field(description="Of a lease its last day, or 自有房屋 where none is asked for")
     reason: str
     status: str = Field(description="proposed, confirmed or refused")
     proposed_at: datetime

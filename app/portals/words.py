@@ -118,6 +118,7 @@ _WORDS: dict[str, dict[str, tuple[str, Tone]]] = {
         "address": ("注册地址", "blue"),
         "campus_address": ("校区地址", "blue"),
         "settlement_account": ("结算账户", "blue"),
+        "lease": ("校区租期", "blue"),
     },
     "yearly_check": {"passed": ("合格", "green"), "conditional": ("基本合格", "yellow"), "failed": ("不合格", "red")},
     "account_role": {"supervised": ("监管账户", "blue"), "settlement": ("结算账户", "secondary")},

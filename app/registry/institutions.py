@@ -125,17 +125,22 @@ async def resume_sales(
 ) -> None:
     """Let a locked institution sell again; `facts` are the figures that the officer confirmed.
 
-    Raises BadInput, Conflict("registry.sales_not_paused"), Refused("registry.change_undecided") while a change waits for its decision.
+    Raises BadInput, Conflict("registry.sales_not_paused"), Refused("registry.change_undecided") while a change that pauses sales waits.
     """
     reason = rules.reason(reason)
     if institution.sales_paused_at is None:
         raise Conflict("registry.sales_not_paused", "该机构没有暂停招生")
-    waiting = (InstitutionChange.institution_id == institution.id, InstitutionChange.status == "proposed")
-    if await session.scalar(select(InstitutionChange.id).where(*waiting).limit(1)):
+    if await session.scalar(select(InstitutionChange.id).where(pausing(institution.id)).limit(1)):
         raise Refused("registry.change_undecided", "还有变更事项没有核定，不能恢复招生")
     institution.sales_paused_at = institution.sales_pause_reason = None
     _sells_again(institution)
     await _record(session, officer, institution.id, "registry.sales_resumed", reason, **facts)
+
+
+def pausing(institution_id: UUID) -> ColumnElement[bool]:
+    """The waiting changes of an institution that pause its sales: all but a longer lease, since the old one goes on to hold."""
+    own = InstitutionChange.institution_id == institution_id
+    return own & (InstitutionChange.status == "proposed") & (InstitutionChange.kind != "lease")
 
 
 def _sells_again(institution: Institution) -> None:
@@ -249,15 +254,13 @@ async def enter_campus(session: AsyncSession, staff: InstitutionStaff, draft: Ca
     return campus
 
 
-async def extend_lease(session: AsyncSession, staff: InstitutionStaff, campus_id: UUID, ends_on: date | None) -> Campus:
-    """Say how long a campus is leased; None where the rooms are owned. Raises BadInput, NotFound("registry.campus_not_found")."""
-    ends_on = rules.check_lease(ends_on, clock.today())
-    campus = await own_campus(session, staff.institution_id, campus_id)
-    before = campus.lease_ends_on
-    campus.lease_ends_on = ends_on
+async def set_lease(
+    session: AsyncSession, who: InstitutionStaff | SupervisionStaff, campus: Campus, ends_on: date | None, reason: str | None = None
+) -> None:
+    """Write down until when a locked institution leases a campus; `changes.change_lease` says what an officer confirms first."""
+    before, campus.lease_ends_on = campus.lease_ends_on, ends_on
     facts = {"before": before and before.isoformat(), "after": ends_on and ends_on.isoformat()}
-    await audit.record(session, staff.actor, "registry.lease_changed", f"campus:{campus_id}", None, **facts)
-    return campus
+    await audit.record(session, who.actor, "registry.lease_changed", f"campus:{campus.id}", reason, **facts)
 
 
 async def close_campus(session: AsyncSession, staff: InstitutionStaff, campus_id: UUID) -> Campus:

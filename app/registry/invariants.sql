@@ -57,7 +57,7 @@ LEFT JOIN LATERAL (
 ) d ON true
 WHERE (CAST(:book AS uuid) IS NULL OR i.id = :book) AND i.listing IS DISTINCT FROM d.listing;
 
--- invariant: registry.paused: An institution sells nothing new while a change of its entry waits for an officer
+-- invariant: registry.paused: An institution sells nothing new while a change of its entry, other than a longer lease, waits for an officer
 SELECT i.id AS book_id, c.id::text AS "row", format('%s is undecided', c.kind) AS detail
 FROM institution i JOIN institution_change c ON c.institution_id = i.id
-WHERE (CAST(:book AS uuid) IS NULL OR i.id = :book) AND c.status = 'proposed' AND i.sales_paused_at IS NULL;
+WHERE (CAST(:book AS uuid) IS NULL OR i.id = :book) AND c.status = 'proposed' AND c.kind <> 'lease' AND i.sales_paused_at IS NULL;

@@ -93,12 +93,24 @@ class InstitutionChange(Base):
 
     __tablename__ = "institution_change"
     __table_args__ = (
-        one_of("kind", "legal_representative", "address", "campus_address", "settlement_account"),
+        one_of("kind", "legal_representative", "address", "campus_address", "settlement_account", "lease"),
         one_of("status", "proposed", "confirmed", "refused"),
-        Check("(kind = 'campus_address') = (campus_id IS NOT NULL)", name="campus"),
+        Check("(kind IN ('campus_address', 'lease')) = (campus_id IS NOT NULL)", name="campus"),
         Check("(status = 'proposed') = (decided_at IS NULL)", name="decided"),
         Index(None, "institution_id", "proposed_at", "id"),
-        Index("uq_institution_change_undecided", "institution_id", "kind", unique=True, postgresql_where=text("status = 'proposed'")),
+        Index(
+            "uq_institution_change_undecided",
+            "institution_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("status = 'proposed' AND kind <> 'lease'"),
+        ),
+        Index(
+            "uq_institution_change_undecided_lease",
+            "campus_id",
+            unique=True,
+            postgresql_where=text("status = 'proposed' AND kind = 'lease'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -20,7 +20,7 @@ from tests.world import World
 
 PUBLIC = "/api/v1/public"
 PASSWORD = "correct horse battery"
-FAR_OFF = (clock.today() + timedelta(days=4000)).isoformat()
+SOON, FAR_OFF = [(clock.today() + timedelta(days=days)).isoformat() for days in (40, 4000)]
 
 
 def filled_in(draft: InstitutionDraft, **changed: Any) -> dict[str, Any]:
@@ -223,10 +223,31 @@ async def test_an_institution_keeps_its_campuses_and_contact(desks: Desks, world
     assert (await desk.api.put(lease, json={"ends_on": FAR_OFF})).json()["lease_ends_on"] == FAR_OFF
     assert problem_of(await desk.api.put(lease, json={"ends_on": "2001-01-01"})) == (400, "registry.lease_ends_on_invalid")
     assert problem_of(await stranger.api.put(lease, json={"ends_on": None})) == (404, "registry.campus_not_found")
+    assert problem_of(await desk.api.put(lease, json={"ends_on": None})) == (400, "registry.reason_invalid")
     assert (await desk.api.delete(lease.removesuffix("/lease"))).status_code == 204
     assert (await desk.api.put("/api/v1/institution/profile/contact", json={"name": "孙主任", "phone": "13800138000"})).status_code == 204
     entry = await desk.get("/profile")
     assert (len(entry["campuses"]), entry["contact"]) == (1, {"name": "孙*任", "phone": "138****8000"})
+
+
+async def test_a_longer_lease_waits_for_an_officer_and_a_shorter_one_does_not(desks: Desks, world: World) -> None:
+    institution = await world.institution()
+    desk, officer = await desks.institution(institution), await desks.officer()
+    [campus] = (await desk.get("/profile"))["campuses"]
+    lease = f"/api/v1/institution/profile/campuses/{campus['id']}/lease"
+    shorter = (await desk.api.put(lease, json={"ends_on": SOON})).json()
+    assert (shorter["lease_ends_on"], shorter["change_id"]) == (SOON, None)
+    longer = (await desk.api.put(lease, json={"ends_on": FAR_OFF, "reason": "续租"})).json()
+    [change] = (await officer.get("/changes", status="proposed"))["items"]
+    assert (longer["lease_ends_on"], longer["change_id"]) == (SOON, change["id"])
+    assert (change["kind"], change["campus_id"], change["old_value"], change["new_value"]) == ("lease", campus["id"], SOON, FAR_OFF)
+    assert problem_of(await desk.api.put(lease, json={"ends_on": None, "reason": "买下"})) == (409, "registry.change_waiting")
+    confirmed = (await decide(officer, f"/changes/{change['id']}/confirm")).json()
+    assert (confirmed["campuses"][0]["lease_ends_on"], confirmed["sales_paused_at"]) == (FAR_OFF, None)
+    await desk.api.put(lease, json={"ends_on": None, "reason": "买下"})
+    [change] = (await officer.get("/changes", status="proposed"))["items"]
+    refused = (await decide(officer, f"/changes/{change['id']}/refuse")).json()
+    assert (refused["campuses"][0]["lease_ends_on"], refused["changes"][0]["status"]) == (FAR_OFF, "refused")
 
 
 def picture(size: tuple[int, int] = (400, 500)) -> bytes:

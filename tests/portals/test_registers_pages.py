@@ -16,7 +16,7 @@ from tests.portals.families import accepting, at_home, shown
 from tests.world import World
 
 HERE = "?district=510112"
-FAR_OFF = (clock.today() + timedelta(days=4000)).isoformat()
+SOON, FAR_OFF = [(clock.today() + timedelta(days=days)).isoformat() for days in (40, 4000)]
 
 
 def filled_in(draft: InstitutionDraft, **changed: str) -> dict[str, str]:
@@ -203,6 +203,32 @@ async def test_campuses_and_contact_are_kept_by_forms(desks: Desks, world: World
         ("closing", {}, "校区已关闭"),
     ):
         assert told in await desk.told(await desk.submit(f"/profile/campuses/{entered.id}/{step}", form, page))
+
+
+async def test_the_lease_form_says_whether_an_officer_is_asked_first(desks: Desks, world: World) -> None:
+    institution = await world.institution()
+    desk, officer = await desks.institution(institution), await desks.officer()
+    page = await desk.page("/profile")
+    assert "延长租期须经监管部门核定" in page
+    async with world.district.reading() as session:
+        [campus] = (await registry.entry(session, institution.id)).campuses
+    form = f"/profile/campuses/{campus.id}/lease"
+    for days, told in (
+        ({"lease_ends_on": SOON}, "租赁期限已更新"),
+        ({"lease_ends_on": "2001-01-01", "reason": "续租"}, "租赁到期日不能早于今天"),
+        ({"lease_ends_on": FAR_OFF}, "延长租期须填写理由"),
+        ({"lease_ends_on": FAR_OFF, "reason": "续租三年"}, "延长租期已提交，监管部门核定前仍按原到期日"),
+        ({"lease_ends_on": "", "reason": "买下"}, "正在等待核定"),
+    ):
+        assert told in await desk.told(await desk.submit(form, days, page))
+    assert "校区租期" in await officer.page("/changes")
+    entry = await officer.page(f"/institutions/{institution.id}/entry")
+    assert all(said in entry for said in ("待核定：变更校区租期", "主校区", f"租至 {SOON}", FAR_OFF, "续租三年", "退回，登记不变"))
+    async with world.district.reading() as session:
+        [change] = await registry.changes(session, institution_id=institution.id)
+    assert "变更已核定" in await officer.told(await officer.submit(f"/changes/{change.id}/confirm", {"reason": "合同属实"}, entry))
+    assert f"租至 {FAR_OFF}" in await officer.page(f"/institutions/{institution.id}/entry")
+    assert "暂停招生收费</strong>" not in await desk.page("/profile")
 
 
 async def test_a_teacher_is_entered_edited_and_pictured_by_forms(desks: Desks, world: World) -> None:

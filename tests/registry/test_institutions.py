@@ -429,12 +429,12 @@ async def test_campuses_open_lease_and_close(world: World, district: District) -
     staff, lease = world.staff(institution), clock.today() + timedelta(days=400)
     async with district.transaction() as session:
         campus = await changes.add_campus(session, staff, CampusDraft(" 东校区 ", "东路 1 号", None, 200))
-        await institutions.extend_lease(session, staff, campus.id, lease)
+        await changes.change_lease(session, staff, campus.id, lease, "")
     async with district.reading() as session:
         assert [(each.name, each.lease_ends_on) for each in await institutions.campuses(session, institution.id)][1:] == [("东校区", lease)]
     with pytest.raises(BadInput):
         async with district.transaction() as session:
-            await institutions.extend_lease(session, staff, campus.id, clock.today() - timedelta(days=1))
+            await changes.change_lease(session, staff, campus.id, clock.today() - timedelta(days=1), "")
     with pytest.raises(NotFound):
         async with district.transaction() as session:
             await institutions.close_campus(session, world.staff(other), campus.id)
@@ -442,7 +442,7 @@ async def test_campuses_open_lease_and_close(world: World, district: District) -
         await institutions.close_campus(session, staff, campus.id)
     with pytest.raises(NotFound):
         async with district.transaction() as session:
-            await institutions.extend_lease(session, staff, campus.id, lease)
+            await changes.change_lease(session, staff, campus.id, lease, "")
 
 
 async def test_an_added_campus_pauses_sales_until_an_officer_has_confirmed_address_and_coverage(world: World, district: District) -> None:

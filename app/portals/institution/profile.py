@@ -5,15 +5,15 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import District
-from app.errors import DomainError
+from app.errors import BadInput, Conflict, DomainError, Refused
 from app.portals.edge import Home, InstitutionCaller, Once, Read, Write
 from app.portals.entries import CampusFields, CampusItem, ChangeInput, ChangeItem, ContactFields, EntryView
-from app.portals.fields import NOBODY, CalendarDate, Listed, PageByTime, PathId, listed
-from app.portals.pages import render
+from app.portals.fields import NOBODY, CalendarDate, Listed, PageByTime, PathId, Text, listed
+from app.portals.pages import render, see_other
 from app.portals.staff import carry_out, carry_out_or_show, typed_date
 from app.registry import changes, institutions
 from app.registry import institution_queries as registry
@@ -29,9 +29,16 @@ _PAGE = "/institution/profile"
 
 
 class LeaseInput(BaseModel):
-    """The last day of a campus's lease; null for rooms of its own."""
+    """The last day of a campus's lease; null for rooms of its own. A later end than before, or none any more, needs a reason."""
 
     ends_on: CalendarDate | None
+    reason: Text | None = None
+
+
+class LeaseItem(CampusItem):
+    """A campus as it stands now."""
+
+    change_id: UUID | None = Field(description="The change that waits for an officer, until when the lease stays as it is; null: it holds")
 
 
 @api.get("", summary="The institution's own entry")
@@ -70,9 +77,11 @@ async def add_campus(body: CampusFields, caller: InstitutionCaller, session: Wri
 
 
 @api.put("/campuses/{campus_id}/lease", summary="Say how long a campus is leased")
-async def extend_lease(campus_id: PathId, body: LeaseInput, caller: InstitutionCaller, session: Write) -> CampusItem:
-    """The day before is kept in the audit trail."""
-    return CampusItem.model_validate(await institutions.extend_lease(session, caller, campus_id, body.ends_on))
+async def set_lease(campus_id: PathId, body: LeaseInput, caller: InstitutionCaller, session: Write) -> LeaseItem:
+    """What ends sooner holds at once. A later end, or none, is a change that an officer confirms; it pauses no sales."""
+    waiting = await changes.change_lease(session, caller, campus_id, body.ends_on, body.reason or "")
+    campus = CampusItem.model_validate(await institutions.own_campus(session, caller.institution_id, campus_id))
+    return LeaseItem(**campus.model_dump(), change_id=waiting and waiting.id)
 
 
 @api.delete("/campuses/{campus_id}", status_code=204, summary="Close a campus")
@@ -139,14 +148,15 @@ async def enter_campus(
 
 
 @pages.post("/campuses/{campus_id}/lease")
-async def change_lease(campus_id: PathId, caller: InstitutionCaller, home: Home, lease_ends_on: Typed = "") -> Response:
+async def change_lease(campus_id: PathId, caller: InstitutionCaller, home: Home, lease_ends_on: Typed = "", reason: Typed = "") -> Response:
     """Say how long it is leased; an empty field: rooms of its own."""
-
-    async def act(session: AsyncSession) -> None:
+    try:
         ends_on = typed_date(lease_ends_on, "lease_ends_on", "租赁到期日") if lease_ends_on.strip() else None
-        await institutions.extend_lease(session, caller, campus_id, ends_on)
-
-    return await carry_out(home, act, back=_PAGE, done="租赁期限已更新")
+        async with home.transaction() as session:
+            waiting = await changes.change_lease(session, caller, campus_id, ends_on, reason)
+    except (BadInput, Conflict, Refused) as refused:
+        return see_other(_PAGE, refused.message_zh, "danger")
+    return see_other(_PAGE, "延长租期已提交，监管部门核定前仍按原到期日" if waiting else "租赁期限已更新")
 
 
 @pages.post("/campuses/{campus_id}/closing")

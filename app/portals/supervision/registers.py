@@ -178,7 +178,7 @@ async def record_change(institution_id: PathId, body: ChangeInput, caller: Super
 async def confirm_change(
     change_id: PathId, body: ReasonInput, request: Request, caller: SupervisionCaller, home: Home, once: Once
 ) -> EntryView:
-    """Of a new settlement account the bank is asked first whose it is. Sales stay paused until coverage is confirmed."""
+    """Of a new settlement account the bank is asked first whose it is. Sales that it paused stay paused until coverage is confirmed."""
     await check_change(request, home, change_id)
     async with once.transaction() as session:
         decided = await changes.confirm(session, caller, change_id, body.reason)
@@ -187,7 +187,7 @@ async def confirm_change(
 
 @router.post("/changes/{change_id}/refuse", summary="Leave the entry as it is")
 async def refuse_change(change_id: PathId, body: ReasonInput, caller: SupervisionCaller, once: Once) -> EntryView:
-    """Sales stay paused until coverage is confirmed. A campus that was added is closed."""
+    """Sales that it paused stay paused until coverage is confirmed. A campus that was added is closed."""
     async with once.transaction() as session:
         decided = await changes.refuse(session, caller, change_id, body.reason)
         return await once.answer(EntryView.of(await registry.entry(session, decided.institution_id)))
