@@ -104,12 +104,17 @@ def _class(number: int) -> list[str]:
 
 
 def _student(number: int) -> list[str]:
-    return [f"138{number // 2:08d}", f"学生{number}", f"{2010 + number % 10}-{1 + number % 12:02d}", "小学"]
+    return [f"138{number // 2:08d}", _pupil(number), f"{2010 + number % 10}-{1 + number % 12:02d}", "小学"]
+
+
+def _pupil(number: int) -> str:
+    """A name has no figures."""
+    return "学生" + "".join("甲乙丙丁戊己庚辛壬癸"[int(figure)] for figure in str(number))
 
 
 def _old_contract(number: int) -> list[str]:
     """Of families that the district does not know yet."""
-    family = [f"139{number // 2:08d}", f"学生{number}", f"{2010 + number % 10}-{1 + number % 12:02d}"]
+    family = [f"139{number // 2:08d}", _pupil(number), f"{2010 + number % 10}-{1 + number % 12:02d}"]
     return [*family, f"美术{number // _SEATS}班", "10", "1000.00", ""]
 
 
