@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain, zip_longest
@@ -139,17 +139,26 @@ class Frames:
         self._frames: WeakKeyDictionary[object, dict[Hashable, _Frame]] = WeakKeyDictionary()
 
     def render(
-        self, request: Request, subject: object, variant: Hashable, template: str, parts: Mapping[str, Markup], **context: Any
+        self,
+        request: Request,
+        subject: object,
+        variant: Hashable,
+        template: str,
+        parts: Mapping[str, Markup],
+        context: Callable[[], Mapping[str, Any]],
     ) -> HTMLResponse:
-        """A template's page about a subject. Callers of one variant differ by no more than `csrf` and these parts of it."""
+        """A template's page about a subject. Callers of one variant differ by no more than `csrf` and these parts of it.
+
+        The context is asked for only where the page is made.
+        """
         if _read_notice(request) is not None:
-            return render(request, template, **{**context, **parts})
+            return render(request, template, **{**context(), **parts})
         variants = self._frames.setdefault(subject, {})
         frame = variants.get(variant)
         parts = {**parts, "csrf": Markup(_csrf(request))}  # noqa: S704
         if frame is None:
             places = {name: _place(name) for name in parts}
-            frame = _Frame.of(environment.get_template(template).render(_common(request) | context | places))
+            frame = _Frame.of(environment.get_template(template).render({**_common(request), **context(), **places}))
             variants[variant] = frame
         return HTMLResponse(frame.filled(parts))
 

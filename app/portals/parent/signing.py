@@ -40,8 +40,8 @@ async def enrolment(request: Request, class_id: PathId, caller: ParentCaller, ho
     checkout = await checkout_of(request, caller, home, class_id)
     counter, family = checkout.counter, family_of(checkout, TypedChild())
     variant = bool(checkout.children), all(child.consented for child in checkout.children)
-    shown = family | _at_once(counter)
-    return _frames.render(request, counter, variant, _PAGE, {"radios": shown.pop("radios")}, **shown)
+    parts = {"radios": family["radios"]}
+    return _frames.render(request, counter, variant, _PAGE, parts, lambda: family | _at_once(counter))
 
 
 @router.post("/classes/{class_id}/enrol")

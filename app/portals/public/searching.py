@@ -224,7 +224,7 @@ def _page(request: Request, district: str, form: SearchForm, sought: str, page: 
     about: dict[str, Any] = {"sought": sought, "here": here}
     if error:
         return render(request, _PAGE, error.status, **about | parts)
-    return _frames.render(request, SearchForm, (district, sought), _PAGE, parts, **about)
+    return _frames.render(request, SearchForm, (district, sought), _PAGE, parts, lambda: about)
 
 
 def _conditions(asked: Conditions, sought: str, error: BadInput | None = None) -> Markup:
