@@ -19,8 +19,8 @@ from app.settings import settings
 _MEDIA_TYPE = "application/pdf"
 PDF_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file", "content": {_MEDIA_TYPE: {}}}}
 """How the description of a route says what it answers."""
-_HEADING = re.compile(r"第[一二三四五六七八九十]+条 |签署记录$")
 _RECORD = "签署记录"
+_HEADING = re.compile(f"第[一二三四五六七八九十]+条 |{_RECORD}$")
 _PIECE = re.compile(r"[（《“‘【]*(?:[!-~]+|.)[，。、；：！？）》”’】…]*")
 _FONT = "chinese"
 _SIZE = 10
@@ -127,13 +127,13 @@ class _Paper(FPDF):
 
     def _lines(self, text: str) -> list[str]:
         """Broken as Chinese is: between any two characters, but never before a closing sign, after an opening one, or within a number."""
-        lines, left = [""], 0.0
+        lines, room = [""], self.epw - 2 * self.c_margin
+        left = room
         for piece in _PIECE.findall(text):
             width = self.get_string_width(piece)
-            if width > left and lines != [""]:
+            if width > left and lines[-1]:
                 lines.append("")
-            if not lines[-1]:
-                left = self.epw - 2 * self.c_margin
+                left = room
             lines[-1] += piece
             left -= width
         return lines

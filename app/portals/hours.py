@@ -16,14 +16,13 @@ def told(hours: int, lesson_count: int, days: int) -> str:
 
     One that would have to meet twice as often to be there on all of them, as every third day, has no days of its own.
     """
-    weekdays = sum(bool(hours >> 3 * day & 0b111) for day in range(7))
-    if weekdays > _NEARLY_TWICE * lesson_count * 7 / days:
-        parts = [name for part, name in enumerate(PARTS_ZH.values()) if any(hours & 1 << 3 * day + part for day in range(7))]
-        return f"周几不固定，{'、'.join(parts)}"
+    met = {name: [day for day in range(7) if hours & 1 << 3 * day + part] for part, name in enumerate(PARTS_ZH.values())}
+    weekdays = {day for each in met.values() for day in each}
+    if len(weekdays) > _NEARLY_TWICE * lesson_count * 7 / days:
+        return f"周几不固定，{'、'.join(name for name, each in met.items() if each)}"
     said = []
-    for part, name in enumerate(PARTS_ZH.values()):
-        met = [day for day in range(7) if hours & 1 << 3 * day + part]
-        said += ["每天" + name] if len(met) == 7 else [stretch + name for stretch in _stretches(met)]
+    for name, each in met.items():
+        said += ["每天" + name] if len(each) == 7 else [stretch + name for stretch in _stretches(each)]
     return "、".join(said)
 
 

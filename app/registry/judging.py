@@ -50,9 +50,7 @@ async def judge_filing(session: AsyncSession, institution: Institution, teacher:
 
 def judge_draft(pack: Pack, teacher: Teacher, draft: ClassDraft, facts: ClassFacts) -> Judgement:
     """The same by a pack and facts that are known already. Raises what `judge_filing` raises."""
-    findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, draft.price_fen, draft.lesson_count)]
-    findings += judge_subject(pack, facts.kind, draft.subject)
-    judgement = _passed(pack, findings, "按规定不能这样开班")
+    judgement = _judge_class(pack, draft, facts)
     for starts_at, _ in (draft.sessions[0], draft.sessions[-1]):
         check_may_teach(teacher, draft.subject, facts.kind, business_date(starts_at))
     return judgement
@@ -64,15 +62,13 @@ async def judge_again(session: AsyncSession, course: Course) -> Judgement:
     Raises what `judge_filing` raises.
     """
     filed, institution = course.training_class, course.institution
-    planned = [each for each in course.sessions if each.status != "cancelled"]
+    planned = sorted((each for each in course.sessions if each.status != "cancelled"), key=lambda each: each.starts_at)
     taught = defaultdict(list)
     for each in planned:
-        taught[each.teacher_id].append(business_date(each.starts_at))
+        taught[each.teacher_id or filed.teacher_id].append(business_date(each.starts_at))
     pack, teacher = pack_for(district_of(session), clock.today()), await session.get_one(Teacher, filed.teacher_id)
     facts = await class_facts(session, pack, institution, teacher, filed, [(each.starts_at, each.ends_at) for each in planned])
-    findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, filed.price_fen, filed.lesson_count)]
-    findings += judge_subject(pack, institution.kind, filed.subject)
-    judgement = _passed(pack, findings, "按规定不能这样开班")
+    judgement = _judge_class(pack, filed, facts)
     for teacher_id, days in taught.items():
         teacher = await session.get_one(Teacher, teacher_id)
         for on in (days[0], days[-1]):
@@ -145,6 +141,12 @@ def facts_of(
         serving_school_teacher=teacher.serving_school_teacher,
         foreigner_abroad=teacher.foreigner_abroad,
     )
+
+
+def _judge_class(pack: Pack, training_class: ClassDraft | TrainingClass, facts: ClassFacts) -> Judgement:
+    findings = [*judge_sessions(pack, facts), *judge_guide(pack, facts, training_class.price_fen, training_class.lesson_count)]
+    findings += judge_subject(pack, facts.kind, training_class.subject)
+    return _passed(pack, findings, "按规定不能这样开班")
 
 
 def _span(pack: Pack, training_class: TrainingClass, planned: Meeting) -> Finding:
