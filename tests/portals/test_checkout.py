@@ -27,23 +27,8 @@ from tests.world import World
 
 
 @pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
 async def child(world: World, parent: Parent) -> Student:
     return await world.child(parent)
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
 
 
 def hidden(page: str, action: str) -> dict[str, str]:

@@ -21,29 +21,14 @@ from app.registry import consenting
 from app.registry.models import Institution, Student
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
-from tests.portals.families import accepted, accepting, at_home, document, link, problem_of, shown
+from tests.portals.families import accepted, accepting, document, link, problem_of, shown
 from tests.portals.pdf_text import text_of
 from tests.world import World
 
 
 @pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
 async def child(world: World, parent: Parent) -> Student:
     return await world.child(parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import json
 from uuid import uuid4
 
-import pytest
-
 from app.registry.models import Institution
 from app.security import Parent
 from tests.portals.desks import Desk, Desks
@@ -12,21 +10,6 @@ from tests.portals.families import at_home, document, problem_of
 from tests.world import World
 
 CHILD = {"name": "王小明", "birth_month": "2017-05", "consent": "1"}
-
-
-@pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
 
 
 async def delete(desk: Desk, path: str) -> tuple[int, object]:

@@ -18,23 +18,8 @@ CHILD = {"name": "欧阳小明", "birth_month": "2017-05"}
 
 
 @pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
 async def other(world: World, desks: Desks) -> Desk:
     return await at_home(desks, await world.parent())
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
 
 
 @pytest.fixture

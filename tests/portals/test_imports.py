@@ -27,11 +27,6 @@ from tests.portals.families import problem_of, shown
 from tests.world import World
 
 
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
-
-
 def file_of(slug: str, *rows: dict[str, Any]) -> bytes:
     return xlsx(filled(slug, *rows, sound=SOUND[slug]))
 

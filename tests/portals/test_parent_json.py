@@ -20,21 +20,6 @@ from tests.world import World
 NOBODY = "00000000-0000-7000-8000-000000000000"
 
 
-@pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
-
-
 async def made(call: Awaitable[Any]) -> Any:
     """What was created."""
     answer = await call

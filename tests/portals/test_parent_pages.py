@@ -25,21 +25,6 @@ from tests.web.conftest import Messages
 from tests.world import World
 
 
-@pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
-
-
 async def signed(world: World, parent: Parent, institution: Institution, lessons: int = 4) -> Contract:
     return await world.sign(parent, await world.training_class(institution, lessons, starts_in=timedelta(days=1)))
 

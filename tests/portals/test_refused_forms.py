@@ -10,28 +10,13 @@ from sqlalchemy import update
 from app.registry.institutions import set_listing
 from app.registry.models import Institution, Teacher
 from app.security import Parent
-from tests.portals.desks import Desk, Desks
-from tests.portals.families import accepting, at_home, link, shown, terms_in
+from tests.portals.desks import Desk
+from tests.portals.families import accepting, link, shown, terms_in
 from tests.world import World
 
 MONTH_OF_LESSONS = 32
 """One a day: the last ones are in the month after the first."""
 NEWCOMER = {"student_id": "new", "name": "王小明", "birth_month": "2017-05", "consent": "1"}
-
-
-@pytest.fixture
-async def parent(world: World) -> Parent:
-    return await world.parent()
-
-
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
-@pytest.fixture
-async def institution(world: World) -> Institution:
-    return await world.institution()
 
 
 class Elements(HTMLParser):

@@ -28,11 +28,6 @@ async def parent(world: World) -> Parent:
     return parent
 
 
-@pytest.fixture
-async def home(desks: Desks, parent: Parent) -> Desk:
-    return await at_home(desks, parent)
-
-
 async def test_from_the_class_to_the_feedback_in_pages(school: School, desks: Desks, home: Desk) -> None:
     class_page = (await home.browser.get(f"/classes/{school.training_class.id}")).text
     path = link(class_page, "预约试听").removeprefix("/parent").partition("?")[0]
