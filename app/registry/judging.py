@@ -160,5 +160,6 @@ def _passed(pack: Pack, findings: Sequence[Finding], refusal_zh: str) -> Judgeme
     forbidding = broken(findings)
     if forbidding:
         said = "；".join(finding.message_zh for finding in forbidding)
-        raise Refused("registry.rule", f"{refusal_zh}：{said}", findings=[asdict(finding) for finding in forbidding])
+        findings_told = [asdict(finding) for finding in forbidding]
+        raise Refused("registry.rule", f"{refusal_zh}：{said}", findings=findings_told, judged_by=pack.edition)
     return Judgement(pack.edition, findings)

@@ -213,6 +213,8 @@ async def test_what_has_become_unlawful_since_it_was_filed_is_not_approved(
         with pytest.raises(Refused) as refusal:
             await at_school.approve(filed)
         assert refusal.value.code == code
+        by_rule = filed.training_class.judged_by if code == "registry.rule" else None
+        assert refusal.value.facts.get("judged_by") == by_rule, "a refusal by rule names the rules of its day"
         async with district.reading() as session:
             assert (await session.get_one(TrainingClass, filed.training_class.id)).status == "filed"
     async with district.transaction() as session:

@@ -196,7 +196,7 @@ async def _judged(session: AsyncSession, filed: TrainingClass) -> tuple[Said, Re
         try:
             judgement = await judging.judge_again(session, await course_of(session, filed.id))
         except Refused as refusal:
-            return Said(filed.judged_by, refusal.facts.get("findings", [])), refusal
+            return Said(refusal.facts.get("judged_by"), refusal.facts.get("findings", [])), refusal
         return Said(judgement.edition, judgement.told()), None
     return Said(filed.judged_by, filed.findings), None
 
